@@ -1,0 +1,58 @@
+"""The one table of features: what the tensors on the road from text to answer are called.
+
+`token_ids` is `token_ids` in the data pipeline, in `keras.Input`, in the SavedModel's signature and in
+the TFLite signature, because all of them are built from here. Shape letters: `keras_bert.layers`.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """One named tensor.
+
+    Args:
+        name: str. Its one name on the whole road.
+        dtype: str. NumPy name of the dtype.
+        shape: tuple of str. Shape letters, the batch first.
+        meaning: str. One line for a reader.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[str, ...]
+    meaning: str
+
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        Feature("token_ids", "int32", ("B", "T"), "WordPiece ids, [CLS] A [SEP] (B [SEP]), padded with [PAD]"),
+        Feature("segment_ids", "int32", ("B", "T"), "0 for [CLS] A [SEP], 1 for B [SEP], 0 for padding"),
+        Feature("padding_mask", "int32", ("B", "T"), "1 for real tokens, 0 for padding"),
+        Feature("length", "int32", ("B",), "number of real tokens; served instead of the mask, which servers pad wrongly"),
+    )
+}
+
+ENCODER_FEATURES = ("token_ids", "segment_ids", "padding_mask")
+
+
+def inputs(*names: str) -> dict:
+    """`keras.Input`s of the named features, as a dict; every axis but the batch's is of unknown length."""
+    import keras
+
+    return {
+        name: keras.Input(shape=(None,) * (len(FEATURES[name].shape) - 1), dtype=FEATURES[name].dtype, name=name)
+        for name in names
+    }
+
+
+def tensor_specs(*names: str, batch: int | None = None, length: int | None = None) -> dict:
+    """`tf.TensorSpec`s of the named features; `batch` and `length` fix the axes B and T."""
+    import tensorflow as tf
+
+    size = {"B": batch, "T": length}
+    return {
+        name: tf.TensorSpec([size[letter] for letter in FEATURES[name].shape], FEATURES[name].dtype, name=name)
+        for name in names
+    }
