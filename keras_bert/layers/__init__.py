@@ -1,0 +1,24 @@
+"""The layers a BERT is made of, in `keras.ops` only: they run on every Keras backend.
+
+Shape letters, used in every docstring and at the end of lines:
+
+    B batch    T query tokens    S key tokens    N heads    H head width    D hidden width
+    F feed-forward width    V vocabulary    M masked slots    C classes
+"""
+
+from keras_bert.layers.attention import AttentionScores, SelfAttention
+from keras_bert.layers.classifier import Classifier
+from keras_bert.layers.embeddings import BertEmbeddings
+from keras_bert.layers.encoder_block import EncoderBlock
+from keras_bert.layers.pooling import ClsPooler
+from keras_bert.layers.projection import Projection
+
+__all__ = [
+    "AttentionScores",
+    "BertEmbeddings",
+    "Classifier",
+    "ClsPooler",
+    "EncoderBlock",
+    "Projection",
+    "SelfAttention",
+]

@@ -1,0 +1,67 @@
+"""The network, as a paragraph."""
+
+import keras
+
+from keras_bert import features
+from keras_bert.config import BertConfig
+from keras_bert.layers import AttentionScores, BertEmbeddings, ClsPooler, EncoderBlock
+
+
+def bert_encoder(config: BertConfig, *, dtype=None, name="bert") -> keras.Model:
+    """A BERT encoder as a functional model.
+
+    Args:
+        config: BertConfig. Its shape.
+        dtype: str or `keras.DTypePolicy`. `"float32"` or `"mixed_bfloat16"`; None means Keras' global policy.
+        name: str. The model's name.
+    Returns:
+        `keras.Model`: {token_ids, segment_ids, padding_mask: int32 (B, T)} ->
+        {sequence_output: (B, T, D), pooled_output: (B, D)}.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805
+    """
+    inputs = features.inputs(*features.ENCODER_FEATURES)
+    x = BertEmbeddings(
+        config.vocabulary_size,
+        config.hidden_dim,
+        max_sequence_length=config.max_sequence_length,
+        num_segments=config.num_segments,
+        dropout=config.dropout,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        initializer_range=config.initializer_range,
+        dtype=dtype,
+        name="embeddings",
+    )(inputs["token_ids"], inputs["segment_ids"])  # (B, T, D)
+    for i in range(config.num_layers):
+        x = EncoderBlock(
+            config.num_heads,
+            config.intermediate_dim,
+            activation=config.activation,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+            layer_norm_epsilon=config.layer_norm_epsilon,
+            initializer_range=config.initializer_range,
+            dtype=dtype,
+            name=f"block_{i}",
+        )(x, padding_mask=inputs["padding_mask"])  # (B, T, D)
+    pooled = ClsPooler(
+        config.hidden_dim, initializer_range=config.initializer_range, dtype=dtype, name="pooler"
+    )(x)  # (B, D)
+    return keras.Model(inputs, {"sequence_output": x, "pooled_output": pooled}, name=name)
+
+
+def attention_scores(encoder: keras.Model) -> keras.Model:
+    """A model that shows the attention of every block of `encoder`, sharing its layers.
+
+    Args:
+        encoder: the functional model of `bert_encoder`.
+    Returns:
+        `keras.Model`: the encoder's inputs -> {block_0, block_1, ...: float32 (B, N, T, S)}; the
+        probabilities before dropout.
+    """
+    mask = next(tensor for tensor in encoder.inputs if tensor.name == "padding_mask")
+    outputs, x = {}, encoder.get_layer("embeddings").output
+    for block in (layer for layer in encoder.layers if isinstance(layer, EncoderBlock)):
+        show = AttentionScores(block.attention, name=f"{block.name}_attention_scores")
+        outputs[block.name] = show(x, padding_mask=mask)  # (B, N, T, S)
+        x = block.output
+    return keras.Model(encoder.input, outputs, name="attention_scores")

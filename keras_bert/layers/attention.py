@@ -1,0 +1,135 @@
+"""Multi-head self-attention and the algebra of its mask."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_bert.layers.projection import Projection
+
+# Added to the score of a key that must not be seen. Finite, so that a row without any visible key gives
+# a uniform distribution and no NaN.
+_HIDDEN = -1e9
+
+
+def attention_bias(padding_mask):
+    """What is added to the scores so that padding is never attended to.
+
+    Args:
+        padding_mask: int or bool tensor (B, S), 1 for real tokens.
+    Returns:
+        float32 tensor (B, 1, 1, S): 0 for real tokens, a large negative number for padding.
+    """
+    hidden = 1.0 - ops.cast(padding_mask, "float32")
+    # expand_dims, not [:, None, None, :]: indexing with None becomes a Flex op in TFLite.
+    return ops.expand_dims(ops.expand_dims(hidden * _HIDDEN, 1), 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention with one fused projection for query, key and value.
+
+        query, key, value = split(x @ kernel + bias)
+        y = (softmax(query @ key^T / sqrt(H) + bias_of_mask) @ value) @ output_kernel + output_bias
+
+    The forward code is the same in training and inference and the same as what `scores` shows.
+
+    Args:
+        num_heads: int. Heads N; must divide the hidden width D.
+        dropout: float in [0, 1). On the attention probabilities.
+        initializer_range: float. Standard deviation of the truncated normal of new kernels.
+    Call arguments:
+        inputs: float tensor (B, T, D).
+        padding_mask: int or bool tensor (B, T), 1 for real tokens; None means all are real.
+    Returns:
+        Float tensor (B, T, D). Rows of padding are unspecified.
+    Raises:
+        ValueError: `num_heads` does not divide D.
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.
+    """
+
+    def __init__(self, num_heads, dropout=0.1, initializer_range=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, inputs_shape, padding_mask_shape=None):
+        width = inputs_shape[-1]
+        if width % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide the hidden width. Received: "
+                f"num_heads={self.num_heads}, hidden width={width}"
+            )
+        self.head_dim = width // self.num_heads
+
+        def projection(units, name):
+            initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range)
+            return Projection(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+
+        self.query_key_value = projection(3 * width, "query_key_value")
+        self.query_key_value.build(inputs_shape)
+        self.output_projection = projection(width, "output")
+        self.output_projection.build(inputs_shape)
+
+    def call(self, inputs, padding_mask=None, training=None):
+        query, key, value = self._heads(inputs)
+        probabilities = self._probabilities(query, key, padding_mask)  # (B, N, T, S)
+        probabilities = self.dropout_layer(ops.cast(probabilities, value.dtype), training=training)
+        mixed = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))  # (B, T, N, H)
+        return self.output_projection(ops.reshape(mixed, ops.shape(inputs)))  # (B, T, D)
+
+    def scores(self, inputs, padding_mask=None):
+        """The attention probabilities, float32 tensor (B, N, T, S); every row sums to 1."""
+        query, key, _ = self._heads(inputs)
+        return self._probabilities(query, key, padding_mask)
+
+    def _heads(self, inputs):
+        batch, length = ops.shape(inputs)[:2]
+        split = ops.split(self.query_key_value(inputs), 3, axis=-1)  # 3 x (B, T, D)
+        shape = (batch, length, self.num_heads, self.head_dim)
+        return [ops.transpose(ops.reshape(part, shape), (0, 2, 1, 3)) for part in split]  # 3 x (B, N, T, H)
+
+    def _probabilities(self, query, key, padding_mask):
+        # Scaling the query costs T*H multiplications a head, scaling the scores T*S.
+        query = query * (1.0 / math.sqrt(self.head_dim))
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, T, S)
+        # A softmax in bfloat16 loses two decimal digits of every probability.
+        scores = ops.cast(scores, "float32")
+        if padding_mask is not None:
+            scores = scores + attention_bias(padding_mask)
+        return ops.softmax(scores, axis=-1)
+
+    def compute_output_shape(self, inputs_shape, padding_mask_shape=None):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "initializer_range": self.initializer_range,
+        }
+
+
+class AttentionScores(keras.layers.Layer):
+    """Shows the probabilities of an existing `SelfAttention` inside a functional model.
+
+    Args:
+        attention: SelfAttention. Shared, not copied.
+    Call arguments: those of `SelfAttention`.
+    Returns:
+        float32 tensor (B, N, T, S).
+    """
+
+    def __init__(self, attention, **kwargs):
+        super().__init__(**kwargs)
+        self.attention = attention
+
+    def build(self, inputs_shape, padding_mask_shape=None):
+        if not self.attention.built:
+            self.attention.build(inputs_shape)
+
+    def call(self, inputs, padding_mask=None):
+        return self.attention.scores(inputs, padding_mask)
