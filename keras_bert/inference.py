@@ -1,0 +1,117 @@
+"""From text to answer: the one function that `predict`, `serve` and every export share."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert.errors import DataError
+from keras_bert.features import tensor_specs
+
+
+class Answerer(tf.Module):
+    """In-graph tokeniser, model and task as functions of tensors.
+
+    Args:
+        model: `BertModel`.
+        task: Task.
+        tokenizer: `InGraphTokenizer`.
+    """
+
+    def __init__(self, model, task, tokenizer):
+        super().__init__(name="answerer")
+        self.tokenizer = tokenizer  # tracked: a SavedModel must carry its tables
+        # Held out of sight of TensorFlow's tracking: a SavedModel that tracks a Keras model stores every
+        # weight twice. The functions capture the variables all the same.
+        self._held = _Held(model=model, task=task)
+        self.text = tf.function(self._text, reduce_retracing=True)
+        self.ids = tf.function(self._ids, input_signature=list(self.id_specs().values()))
+
+    @staticmethod
+    def id_specs() -> dict:
+        """The tensors `ids` takes: int32 token_ids and segment_ids (B, T), length (B,)."""
+        return tensor_specs("token_ids", "segment_ids", "length")
+
+    def _text(self, columns: dict) -> dict:
+        """String tensors (B,) by column -> the task's answer."""
+        return self._answer(self._held.task.features(columns, self.tokenizer))
+
+    def _ids(self, token_ids, segment_ids, length) -> dict:
+        """int32 (B, T), (B, T), (B,) -> the task's answer; the padding mask is rebuilt from `length`.
+
+        A server pads a mask with its first element, a 1, and padding would be read as text; a length cannot
+        be padded wrongly.
+        """
+        mask = tf.sequence_mask(length, tf.shape(token_ids)[1], dtype=tf.int32)
+        return self._answer({"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": mask})
+
+    def _answer(self, features: dict) -> dict:
+        return self._held.task.answer(self._held.model(features, training=False), features)
+
+
+class _Held:
+    """Objects that `tf.Module` must not track."""
+
+    def __init__(self, **objects):
+        self.__dict__.update(objects)
+
+
+def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> list[dict]:
+    """Answers to the rows of `columns`, in their order.
+
+    Texts are answered in batches of nearly equal length, so that a short text is not padded to the longest
+    of the file.
+
+    Args:
+        answerer: Answerer.
+        task: Task.
+        columns: dict of equally long lists of str.
+        batch_size: int.
+    Returns:
+        list of dict, one a row.
+    """
+    count = len(next(iter(columns.values())))
+    lengths = np.zeros(count, np.int64)
+    for values in columns.values():
+        lengths += [len(text) for text in values]
+    order = np.argsort(lengths, kind="stable")
+    answers = [None] * count
+    for start in range(0, count, batch_size):
+        chosen = order[start : start + batch_size]
+        batch = {name: tf.constant([values[i] for i in chosen]) for name, values in columns.items()}
+        answer = {name: tensor.numpy() for name, tensor in answerer.text(batch).items()}
+        for i, row in zip(chosen, task.rows(answer), strict=True):
+            answers[i] = row
+    return answers
+
+
+def text_columns(task, texts, text_pair=None) -> dict:
+    """What the user gave to `predict`, as checked columns of text.
+
+    Args:
+        task: Task.
+        texts: str, sequence of str, or dict of str or sequences of str by column name.
+        text_pair: None, str or sequence of str; the task's second column.
+    Raises:
+        DataError: not text, columns of unequal length, or a column the task does not have.
+    """
+    known = (*task.columns, *task.optional_columns)
+    columns = dict(texts) if isinstance(texts, dict) else {known[0]: texts}
+    if text_pair is not None:
+        if len(known) < 2:
+            raise DataError(f"The task {task.name} takes one text, not a pair", where="text_pair")
+        columns[known[1]] = text_pair
+    for name, values in columns.items():
+        if name not in known:
+            raise DataError(f"Unknown column {name!r}", expected=f"of {', '.join(known)}")
+        columns[name] = [values] if isinstance(values, str) else list(values)
+        for i, text in enumerate(columns[name]):
+            if not isinstance(text, str):
+                raise DataError(
+                    f"Not a text but {type(text).__name__}", where=f"{name}, row {i + 1}", expected="str"
+                )
+    missing = [name for name in task.columns if name not in columns]
+    sizes = {name: len(values) for name, values in columns.items()}
+    if missing:
+        raise DataError(f"The column {missing[0]!r} is missing", expected=f"columns {', '.join(task.columns)}")
+    if len(set(sizes.values())) > 1:
+        raise DataError("The columns differ in length", expected="one text a row in each", where=str(sizes))
+    return columns
