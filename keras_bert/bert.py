@@ -1,6 +1,7 @@
 """`Bert`: encoder, head, tokeniser and task joined; what `kb.load` returns."""
 
 import functools
+import warnings
 
 import numpy as np
 
@@ -45,11 +46,13 @@ def load(name, task=None, *, lowercase=None, dtype=None, **settings) -> "Bert":
         settings = {**own_settings, **settings}
     bert = Bert.from_config(checkpoint.config, tokenizer, task, dtype=dtype, **settings)
     bert.raw_config = checkpoint.raw_config
-    encoder_weights, head_weights = folders.encoder_weights(checkpoint), folders.head_weights(checkpoint)
-    _assign(bert.encoder, encoder_weights)
-    same_head = task is not None and task == own_task and bert.task.labels == _labels(own_settings)
-    if same_head:
-        _assign(bert.model, head_weights)
+    found = folders.encoder_weights(checkpoint)
+    _assign(bert.encoder, found.weights)
+    if task is not None and task == own_task and bert.task.labels == _labels(own_settings):
+        _assign(bert.model, folders.head_weights(checkpoint))
+    fresh = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
+    for message in (*checkpoint.warnings, *fresh):
+        warnings.warn(f"{checkpoint.path}: {message}", stacklevel=2)
     return bert
 
 
@@ -196,7 +199,9 @@ class Bert:
             architecture=self.task.architecture if self.task is not None else "BertModel",
             labels=self.task.labels if self.task is not None else None,
             tokenizer=self.tokenizer,
-            extras={"task": {"name": self.task.name, **self.task.settings()}} if self.task is not None else {},
+            extras={"task": {"name": self.task.name, **self.task.settings()}}
+            if self.task is not None
+            else {},
             raw_config=self.raw_config,
             more=more,
         )

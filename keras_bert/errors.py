@@ -55,3 +55,7 @@ class MissingExtraError(KerasBertError, ImportError):
 
 class UsageError(KerasBertError, ValueError):
     """A command line or argument that asks for something that does not exist."""
+
+
+class TrainingError(KerasBertError, RuntimeError):
+    """A training run that cannot go on, such as a loss that is no longer finite."""

@@ -27,10 +27,17 @@ class Feature:
 FEATURES = {
     feature.name: feature
     for feature in (
-        Feature("token_ids", "int32", ("B", "T"), "WordPiece ids, [CLS] A [SEP] (B [SEP]), padded with [PAD]"),
+        Feature(
+            "token_ids", "int32", ("B", "T"), "WordPiece ids, [CLS] A [SEP] (B [SEP]), padded with [PAD]"
+        ),
         Feature("segment_ids", "int32", ("B", "T"), "0 for [CLS] A [SEP], 1 for B [SEP], 0 for padding"),
         Feature("padding_mask", "int32", ("B", "T"), "1 for real tokens, 0 for padding"),
-        Feature("length", "int32", ("B",), "number of real tokens; served instead of the mask, which servers pad wrongly"),
+        Feature(
+            "length",
+            "int32",
+            ("B",),
+            "number of real tokens; served instead of the mask, which servers pad wrongly",
+        ),
     )
 }
 
@@ -42,7 +49,9 @@ def inputs(*names: str) -> dict:
     import keras
 
     return {
-        name: keras.Input(shape=(None,) * (len(FEATURES[name].shape) - 1), dtype=FEATURES[name].dtype, name=name)
+        name: keras.Input(
+            shape=(None,) * (len(FEATURES[name].shape) - 1), dtype=FEATURES[name].dtype, name=name
+        )
         for name in names
     }
 
@@ -53,6 +62,8 @@ def tensor_specs(*names: str, batch: int | None = None, length: int | None = Non
 
     size = {"B": batch, "T": length}
     return {
-        name: tf.TensorSpec([size[letter] for letter in FEATURES[name].shape], FEATURES[name].dtype, name=name)
+        name: tf.TensorSpec(
+            [size[letter] for letter in FEATURES[name].shape], FEATURES[name].dtype, name=name
+        )
         for name in names
     }

@@ -111,7 +111,9 @@ def text_columns(task, texts, text_pair=None) -> dict:
     missing = [name for name in task.columns if name not in columns]
     sizes = {name: len(values) for name, values in columns.items()}
     if missing:
-        raise DataError(f"The column {missing[0]!r} is missing", expected=f"columns {', '.join(task.columns)}")
+        raise DataError(
+            f"The column {missing[0]!r} is missing", expected=f"columns {', '.join(task.columns)}"
+        )
     if len(set(sizes.values())) > 1:
         raise DataError("The columns differ in length", expected="one text a row in each", where=str(sizes))
     return columns

@@ -3,8 +3,8 @@
     rows ──► shuffle ──► window of 64 batches ──► features in graph ──► sort by length ──► batches, shuffled
 
 A batch is as long as its longest text, and because a window is sorted before it is cut, its texts are
-almost of one length: on SST-2 that removes most of the padding. Every window but the last is a whole number
-of batches, so an epoch has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes ids
+almost of one length: on SST-2 that removes most of the padding. An epoch has four windows or more, so that
+batches are composed anew in every epoch. Every window but the last is a whole number of batches, so an epoch has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes ids
 anew in every epoch: the in-graph tokeniser is far faster than a training step.
 """
 
@@ -47,7 +47,9 @@ def _dataset_rows(dataset):
         columns = element if batched else {name: [value] for name, value in element.items()}
         for values in zip(*columns.values(), strict=True):
             count += 1
-            decoded = (value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values)
+            decoded = (
+                value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values
+            )
             yield f"row {count}", dict(zip(columns, decoded, strict=True))
 
 
@@ -86,7 +88,10 @@ class Rows:
         texts = {name: tf.TensorSpec((), tf.string) for name in self.text_columns}
         return {
             **texts,
-            **{name: tf.TensorSpec(shape, dtype) for name, (dtype, shape) in self.task.target_columns().items()},
+            **{
+                name: tf.TensorSpec(shape, dtype)
+                for name, (dtype, shape) in self.task.target_columns().items()
+            },
         }
 
 
@@ -111,18 +116,21 @@ def batches(rows: Rows, tokenizer, batch_size: int, *, training: bool, seed: int
         features = task.features(texts, tokenizer)
         return (features, *task.targets(columns, features))
 
+    steps = -(-rows.count // batch_size)
     dataset = tf.data.Dataset.from_generator(lambda: iter(rows), output_signature=signature)
     if training:
         buffer = min(rows.count, SHUFFLE_ROWS)
+        window = batch_size * max(1, min(WINDOW_BATCHES, steps // 4))
         dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
-        dataset = dataset.batch(batch_size * WINDOW_BATCHES).map(encode, num_parallel_calls=tf.data.AUTOTUNE)
-        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+        dataset = dataset.batch(window).map(encode, num_parallel_calls=tf.data.AUTOTUNE)
+        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(
+            2, drop_remainder=True
+        )
         dataset = tf.data.Dataset.zip(dataset, seeds).flat_map(
             lambda window, window_seed: _cut(window, batch_size, window_seed)
         )
     else:
         dataset = dataset.batch(batch_size).map(encode, num_parallel_calls=tf.data.AUTOTUNE)
-    steps = -(-rows.count // batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
 
 
@@ -145,5 +153,6 @@ def _cut(window, batch_size, seed):
 def trim(features: dict, length) -> dict:
     """Features (B, T) cut to their first `length` tokens; features without the axis T as they are."""
     return {
-        name: tensor[:, :length] if "T" in FEATURES[name].shape else tensor for name, tensor in features.items()
+        name: tensor[:, :length] if "T" in FEATURES[name].shape else tensor
+        for name, tensor in features.items()
     }

@@ -32,16 +32,15 @@ class Task:
         return None
 
     @classmethod
-    def from_rows(cls, rows, **settings) -> "Task":
-        """The task whose classes are those of the training rows.
+    def settings_from_rows(cls, rows) -> dict:
+        """The settings that the training rows decide, such as the class names.
 
         Args:
             rows: iterable of (location, row).
-            **settings: constructor arguments.
         Raises:
             DataError: the rows cannot train this task.
         """
-        raise NotImplementedError
+        return {}
 
     def check_row(self, row: dict, where: str) -> dict:
         """The row with its label columns parsed; raises DataError naming `where`."""

@@ -49,11 +49,11 @@ class Classification(Task):
         return {**super().settings(), "labels": list(self._labels)}
 
     @classmethod
-    def from_rows(cls, rows, **settings):
+    def settings_from_rows(cls, rows):
         found = dict.fromkeys(_label_of(row, where) for where, row in rows)
         # "10" after "2": classes that are numbers keep the order of numbers.
-        numeric = all(label.lstrip("-").isdigit() for label in found)
-        return cls(labels=sorted(found, key=int if numeric else str), **settings)
+        numeric = all(label.lstrip("-").isdecimal() for label in found)
+        return {"labels": sorted(found, key=int if numeric else str)}
 
     def check_row(self, row, where):
         label = _label_of(row, where)

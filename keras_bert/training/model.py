@@ -40,3 +40,12 @@ class BertModel(keras.Model):
         if metrics is None and self.default_metrics is not None:
             metrics = self.default_metrics()
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
+
+    def fit(self, x=None, y=None, *, shuffle=None, **kwargs):
+        """Keras' `fit`; `shuffle` is only asked of arrays.
+
+        Keras' default, `shuffle=True`, makes it warn about every `tf.data.Dataset` it is given.
+        """
+        if shuffle is None:
+            shuffle = not hasattr(x, "element_spec")
+        return super().fit(x, y, shuffle=shuffle, **kwargs)

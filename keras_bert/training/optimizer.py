@@ -49,11 +49,18 @@ class AdamW(keras.optimizers.AdamW):
         )
         self.not_decayed = tuple(not_decayed)
 
+    def build(self, variables):
+        # Decided here, where Keras still hands over its own variables: later it passes TensorFlow's, which
+        # do not know their path.
+        self._decayed = {
+            self._var_key(variable)
+            for variable in variables
+            if not any(re.search(pattern, f"/{variable.path}") for pattern in self.not_decayed)
+        }
+        super().build(variables)
+
     def _use_weight_decay(self, variable):
-        path = f"/{variable.path}"
-        return super()._use_weight_decay(variable) and not any(
-            re.search(pattern, path) for pattern in self.not_decayed
-        )
+        return self._var_key(variable) in self._decayed and super()._use_weight_decay(variable)
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
@@ -86,11 +93,14 @@ def _apply_adam_tensorflow(variable, momentum, velocity, gradient, rate, correct
     """The same update as one op over the memory of the weights instead of twelve."""
     import tensorflow as tf
 
+    def handle(any_variable):
+        return (any_variable.value if isinstance(any_variable, keras.Variable) else any_variable).handle
+
     # The op takes beta powers to compute sqrt(1 - b2) / (1 - b1) itself; with both powers 0 that factor is 1.
     tf.raw_ops.ResourceApplyAdam(
-        var=variable.value.handle,
-        m=momentum.value.handle,
-        v=velocity.value.handle,
+        var=handle(variable),
+        m=handle(momentum),
+        v=handle(velocity),
         beta1_power=tf.zeros((), gradient.dtype),
         beta2_power=tf.zeros((), gradient.dtype),
         lr=rate * correction_2,

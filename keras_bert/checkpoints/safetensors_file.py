@@ -1,0 +1,293 @@
+"""Safetensors files, read without trusting a byte of them and written so that transformers opens them.
+
+The format: 8 bytes (little-endian length of the header), the header (a JSON object: tensor name to dtype,
+shape and byte range), the tensors' bytes end to end. Reading maps the file into memory: names and shapes
+cost the header only, and a tensor costs its own bytes when it is asked for.
+"""
+
+import json
+import math
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from keras_bert.errors import CheckpointError, KerasBertError
+
+DTYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+# A header entry takes about 130 bytes and BERT-large has 400 tensors; parsed JSON takes some twenty times
+# its text, so this bound also bounds the memory that a hostile header can claim.
+MAX_HEADER_BYTES = 2 * 2**20
+# NumPy's own limit.
+MAX_AXES = 32
+
+_DOWNLOAD_AGAIN = "the file is cut or damaged: copy or download it again"
+
+
+def quoted(value) -> str:
+    """`repr(value)` at a length fit for a message: what stands in a hostile file may be megabytes long."""
+    form = reprlib.Repr()
+    form.maxstring = form.maxother = 120
+    return form.repr(value)
+
+
+def json_object(data: bytes, where: str, error: type[KerasBertError] = CheckpointError) -> dict:
+    """The JSON object in `data`, refusing what is no object, repeats a key or is no JSON at all.
+
+    Args:
+        data: bytes. UTF-8, a byte order mark is tolerated.
+        where: str. The file, for the message.
+        error: type. The error to raise.
+
+    Returns:
+        dict.
+    """
+
+    def no_repeats(pairs):
+        result = {}
+        for key, value in pairs:
+            if key in result:
+                raise ValueError(f"the key {quoted(key)} stands there twice")
+            result[key] = value
+        return result
+
+    try:
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=no_repeats)
+    except (ValueError, RecursionError) as cause:
+        raise error(f"Not valid JSON: {cause}", where=where, expected="one JSON object in UTF-8") from None
+    if not isinstance(value, dict):
+        raise error(f"JSON of type {type(value).__name__}", where=where, expected="one JSON object")
+    return value
+
+
+class SafetensorsFile(Mapping):
+    """The tensors of one file by name; each is mapped from the file when asked for, never all at once.
+
+    Args:
+        path: str or Path.
+
+    Raises:
+        CheckpointError: the file is missing, cut, or its header contradicts itself or the file's size.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        try:
+            size = self.path.stat().st_size
+            with open(self.path, "rb") as stream:
+                data_start, header = self._read_header(stream, size)
+            metadata = header.pop("__metadata__", {})
+            self._entries = {
+                name: self._entry(name, value, size - data_start) for name, value in header.items()
+            }
+            self._refuse_overlaps_and_holes(size - data_start)
+            self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r", offset=0)[data_start:]
+        except OSError as cause:
+            raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
+        self.metadata = metadata if isinstance(metadata, dict) else {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        dtype, shape, begin, end = self._entries[name]
+        array = self._bytes[begin:end].view(dtype).reshape(shape)
+        # Readers of NumPy memory may assume alignment, which the format does not promise.
+        return np.require(array, requirements="A").view(np.ndarray)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name) -> bool:
+        return name in self._entries
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Tensor name to shape, read from the header alone."""
+        return {name: shape for name, (_, shape, _, _) in self._entries.items()}
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Tensor name to NumPy dtype name (`"float32"`, `"bfloat16"` …), read from the header alone."""
+        return {name: dtype.name for name, (dtype, _, _, _) in self._entries.items()}
+
+    def _read_header(self, stream, size: int) -> tuple[int, dict]:
+        where = str(self.path)
+        prefix = stream.read(8)
+        if len(prefix) < 8:
+            raise CheckpointError(
+                f"The file has {size} bytes",
+                where=where,
+                expected="a safetensors file",
+                remedy=_DOWNLOAD_AGAIN,
+            )
+        length = int.from_bytes(prefix, "little")
+        if length > size - 8:
+            raise CheckpointError(
+                f"The header claims {length} bytes, the file has {size}",
+                where=where,
+                expected="a safetensors file",
+                remedy=_DOWNLOAD_AGAIN + ", unless it is of another format under this name",
+            )
+        if length > MAX_HEADER_BYTES:
+            raise CheckpointError(
+                f"The header has {length} bytes", where=where, expected=f"at most {MAX_HEADER_BYTES} bytes"
+            )
+        return 8 + length, json_object(stream.read(length), f"{where} (header)")
+
+    def _entry(self, name: str, value, data_size: int) -> tuple[np.dtype, tuple[int, ...], int, int]:
+        def refuse(what: str, expected: str = ""):
+            raise CheckpointError(
+                f"The tensor {quoted(name)} {what}",
+                where=str(self.path),
+                expected=expected,
+                remedy=_DOWNLOAD_AGAIN,
+            )
+
+        if not isinstance(value, dict) or not {"dtype", "shape", "data_offsets"} <= value.keys():
+            refuse("is not described", "dtype, shape and data_offsets in the header")
+        dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            refuse(f"has the dtype {quoted(dtype)}", f"one of {', '.join(DTYPES)}")
+        if not _are_integers(shape) or len(shape) > MAX_AXES or any(not 0 < n <= data_size for n in shape):
+            refuse(f"has the shape {quoted(shape)}", "a list of positive sizes that fit the file")
+        if not _are_integers(offsets) or len(offsets) != 2 or not 0 <= offsets[0] <= offsets[1] <= data_size:
+            refuse(
+                f"claims the bytes {quoted(offsets)}", f"a range within the file's {data_size} bytes of data"
+            )
+        length = math.prod(shape) * DTYPES[dtype].itemsize
+        if offsets[1] - offsets[0] != length:
+            refuse(
+                f"claims {offsets[1] - offsets[0]} bytes",
+                f"{length} bytes for {dtype} of shape {tuple(shape)}",
+            )
+        return DTYPES[dtype], tuple(shape), offsets[0], offsets[1]
+
+    def _refuse_overlaps_and_holes(self, data_size: int):
+        position, before = 0, "the header"
+        for name, (_, _, begin, end) in sorted(self._entries.items(), key=lambda item: item[1][2:]):
+            if begin != position:
+                kind = "overlaps" if begin < position else "leaves a hole after"
+                raise CheckpointError(
+                    f"The tensor {quoted(name)} at byte {begin} {kind} {before}, which ends at {position}",
+                    where=str(self.path),
+                    remedy=_DOWNLOAD_AGAIN,
+                )
+            position, before = end, quoted(name)
+        if position != data_size:
+            raise CheckpointError(
+                f"{data_size - position} bytes follow the last tensor",
+                where=str(self.path),
+                remedy=_DOWNLOAD_AGAIN,
+            )
+
+
+class ShardedSafetensors(Mapping):
+    """The tensors of a checkpoint cut into several files, by `model.safetensors.index.json`.
+
+    Args:
+        path: str or Path. The index file; the shards lie beside it.
+
+    Raises:
+        CheckpointError: an index that names a file elsewhere, or does not agree with the shards.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        try:
+            index = json_object(self.path.read_bytes(), str(path))
+        except OSError as cause:
+            raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
+        self._shard_of = index.get("weight_map")
+        if not isinstance(self._shard_of, dict) or not all(map(_is_plain_name, self._shard_of.values())):
+            raise CheckpointError(
+                "No usable `weight_map`",
+                where=str(path),
+                expected="tensor names to names of files beside the index",
+            )
+        self._shards = {
+            name: SafetensorsFile(self.path.with_name(name)) for name in sorted(set(self._shard_of.values()))
+        }
+        found = {(tensor, name) for name, shard in self._shards.items() for tensor in shard}
+        astray = sorted(found ^ set(self._shard_of.items()))
+        if astray:
+            raise CheckpointError(
+                f"Index and files disagree about {len(astray)} tensors, first {quoted(astray[0])}",
+                where=str(path),
+                remedy="the files belong to different checkpoints: download the folder again",
+            )
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._shards[self._shard_of[name]][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shard_of)
+
+    def __len__(self) -> int:
+        return len(self._shard_of)
+
+    def __contains__(self, name) -> bool:
+        return name in self._shard_of
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Tensor name to shape, read from the headers alone."""
+        return self._gather(lambda shard: shard.shapes)
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Tensor name to NumPy dtype name, read from the headers alone."""
+        return self._gather(lambda shard: shard.dtypes)
+
+    def _gather(self, facts_of: Callable[[SafetensorsFile], dict]) -> dict:
+        return {name: fact for shard in self._shards.values() for name, fact in facts_of(shard).items()}
+
+
+def read_tensors(path) -> SafetensorsFile | ShardedSafetensors:
+    """The tensors of a `.safetensors` file, or of the shards that a `.safetensors.index.json` names.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        A read-only mapping from tensor name to NumPy array, with `shapes` and `dtypes`.
+    """
+    return ShardedSafetensors(path) if str(path).endswith(".json") else SafetensorsFile(path)
+
+
+def write_tensors(path, tensors: Mapping[str, np.ndarray]):
+    """Writes one safetensors file that transformers recognises as its own.
+
+    Args:
+        path: str or Path.
+        tensors: mapping from tensor name to array.
+    """
+    from safetensors.numpy import save_file
+
+    # The package writes each array's memory as it lies: a transposed view would be stored untransposed.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    save_file(contiguous, str(path), metadata={"format": "pt"})
+
+
+def _are_integers(values) -> bool:
+    return isinstance(values, list) and all(type(value) is int for value in values)
+
+
+def _is_plain_name(name) -> bool:
+    return isinstance(name, str) and name.endswith(".safetensors") and not set(name) & set("/\\\0:")

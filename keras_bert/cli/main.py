@@ -1,0 +1,98 @@
+"""`keras-bert VERB --flag=value`: finds the verb, parses its flags, turns errors into exit codes.
+
+Exit codes: 0 done; 2 the user's input is at fault, with one message; 1 a fault of ours, with a traceback.
+"""
+
+import importlib
+import os
+import sys
+
+# The line of each verb in `--help`; the verbs' modules are imported only when they run.
+VERBS = {
+    "quickstart": "real weights to a served answer in one command, on bundled or your own sentences",
+    "finetune": "train a task on your file, save a folder that transformers and kb.load open",
+    "evaluate": "score a model on a labelled file",
+    "predict": "answer a text, a file, or lines of standard input",
+    "export": "write a SavedModel for TF Serving or a .tflite file, read back before it is published",
+    "inspect": "say what a model folder is and whether it would load, without TensorFlow",
+}
+
+
+def main(argv=None) -> int:
+    """Runs one verb; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        from keras_bert import __version__
+
+        print(__version__)
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        print(f"keras-bert: there is no verb {verb!r}. Verbs: {', '.join(VERBS)}.", file=sys.stderr)
+        return 2
+    return _run(verb, rest)
+
+
+def _run(verb, rest) -> int:
+    from absl import flags
+
+    from keras_bert.errors import KerasBertError
+
+    module = importlib.import_module(f"keras_bert.cli.{verb}")
+    values = flags.FlagValues()  # held per verb: two verbs may have one flag with two defaults
+    module.define(values)
+    if {"--help", "-help", "-h"} & set(rest):
+        print(_verb_help(verb, module, values))
+        return 0
+    try:
+        positional = values([f"keras-bert {verb}", *rest])[1:]
+        _check_required(module, values)
+        _quiet_tensorflow()
+        module.run(values, positional)
+    except flags.Error as error:
+        print(f"keras-bert {verb}: {error}\nSee keras-bert {verb} --help.", file=sys.stderr)
+        return 2
+    except KerasBertError as error:
+        print(f"keras-bert {verb}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(f"\nkeras-bert {verb}: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _check_required(module, values):
+    from keras_bert.errors import UsageError
+
+    missing = [f"--{name}" for name in getattr(module, "REQUIRED", ()) if not values[name].value]
+    if missing:
+        raise UsageError(f"{' and '.join(missing)} must be given", expected=f"{missing[0]}=...")
+
+
+def _quiet_tensorflow():
+    """TensorFlow's start-up chatter would bury our output; what the user has set stays."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items()]
+    return "\n".join(
+        ["usage: keras-bert VERB --flag=value ...", "", *lines, "", "keras-bert VERB --help lists its flags."]
+    )
+
+
+def _verb_help(verb, module, values) -> str:
+    lines = [f"usage: keras-bert {verb} --flag=value ...", "", module.__doc__.strip(), ""]
+    required = getattr(module, "REQUIRED", ())
+    for name in sorted(values, key=lambda name: (name not in required, name)):
+        flag = values[name]
+        default = "" if flag.default is None else f" (default: {flag.default_as_str.strip(chr(39))})"
+        lines.append(f"  --{name}  {flag.help}{' (required)' if name in required else default}")
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""The flags that several verbs share, and what they mean to the library. Google's names where Google had them."""
+
+import pathlib
+
+from absl import flags
+
+from keras_bert.errors import DataError, UsageError
+
+COLUMNS = ("text", "text_pair", "label", "sample_weight")
+
+
+def define_model(values):
+    """--model_dir and what changes how it is read."""
+    flags.DEFINE_string("model_dir", None, "folder of the model", flag_values=values)
+    flags.DEFINE_bool(
+        "do_lower_case",
+        None,
+        "lower-case the text; without it what tokenizer_config.json says",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "max_seq_length", None, "longest sequence of pieces, [CLS] and [SEP] included", flag_values=values
+    )
+
+
+def define_data(values):
+    """--encoding and the columns' names or positions."""
+    flags.DEFINE_string(
+        "encoding", None, "of the files, such as gb18030; without it UTF-8", flag_values=values
+    )
+    for name in COLUMNS:
+        text = f"the file's column for `{name}`: its name, or its position from 0 in a file without header"
+        flags.DEFINE_string(f"{name}_column", None, text, flag_values=values)
+
+
+def columns(values) -> dict | None:
+    """The --*_column flags as the `columns` argument of the readers."""
+    given = {name: values[f"{name}_column"].value for name in COLUMNS}
+    return {
+        name: int(value) if value.isdigit() else value for name, value in given.items() if value is not None
+    } or None
+
+
+def task_settings(values, **more) -> dict:
+    """Settings of the task that were given on the command line."""
+    settings = dict(more)
+    if values.max_seq_length is not None:
+        if values.max_seq_length < 3:
+            raise UsageError(
+                f"--max_seq_length={values.max_seq_length} leaves no room for text", expected="3 or more"
+            )
+        settings["max_length"] = values.max_seq_length
+    return settings
+
+
+def existing_file(path, flag) -> str:
+    """The path, if it is a file that can be opened."""
+    if not pathlib.Path(path).is_file():
+        raise DataError("There is no such file", where=f"--{flag}={path}", expected="the path of a file")
+    return path
+
+
+def load(values, task=None, **more):
+    """`kb.load` of --model_dir with the settings of the command line."""
+    from keras_bert.bert import load as load_bert
+
+    settings = task_settings(values, **more)
+    return load_bert(values.model_dir, task, lowercase=values.do_lower_case, **settings)

