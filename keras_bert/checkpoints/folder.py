@@ -6,6 +6,7 @@
 every file beside it.
 """
 
+import contextlib
 import dataclasses
 import fnmatch
 import json
@@ -206,6 +207,16 @@ def write_folder(
         written = sorted(file.relative_to(stage).as_posix() for file in stage.rglob("*") if file.is_file())
         files = hash_files(stage, written)
         _write_json(stage / EXTRAS, {"format": FORMAT, **(extras or {}), "files": files})
+
+
+def check_output(path):
+    """Raises the OutputError of `write_folder` now, not after hours of training; leaves nothing behind."""
+    with contextlib.suppress(_Checked), atomic_folder(path, ours=is_ours_to_replace):
+        raise _Checked
+
+
+class _Checked(Exception):
+    """Ends `check_output` before anything is put in place."""
 
 
 def is_ours_to_replace(folder: Path) -> bool:

@@ -131,8 +131,8 @@ def labels_from(raw: dict, where: str) -> list[str] | None:
     names = raw.get("id2label")
     if names is None:
         return None
-    ids = [str(index) for index in range(len(names))] if isinstance(names, dict) else []
-    if set(ids) != set(names) or not all(isinstance(name, str) for name in names.values()):
+    ids = [str(index) for index in range(len(names))] if isinstance(names, dict) else None
+    if ids is None or set(ids) != set(names) or not all(isinstance(name, str) for name in names.values()):
         raise ConfigError(
             "`id2label` is not a list of classes",
             where=where,

@@ -281,7 +281,7 @@ def write_tensors(path, tensors: Mapping[str, np.ndarray]):
     from safetensors.numpy import save_file
 
     # The package writes each array's memory as it lies: a transposed view would be stored untransposed.
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     save_file(contiguous, str(path), metadata={"format": "pt"})
 
 

@@ -59,7 +59,7 @@ def run(values, positional):
         raise UsageError("Nothing to start from, or two starts", expected="either --model_dir or --preset")
     if values.preset and not values.vocab_file:
         raise UsageError("--preset has no vocabulary", expected="--vocab_file=vocab.txt beside it")
-
+    options.start_tensorflow()
     from keras_bert.recipes.finetune import FinetuneRun, finetune
 
     finetune(

@@ -50,7 +50,6 @@ def _run(verb, rest) -> int:
     try:
         positional = values([f"keras-bert {verb}", *rest])[1:]
         _check_required(module, values)
-        _quiet_tensorflow()
         module.run(values, positional)
     except flags.Error as error:
         print(f"keras-bert {verb}: {error}\nSee keras-bert {verb} --help.", file=sys.stderr)
@@ -73,11 +72,6 @@ def _check_required(module, values):
     missing = [f"--{name}" for name in getattr(module, "REQUIRED", ()) if not values[name].value]
     if missing:
         raise UsageError(f"{' and '.join(missing)} must be given", expected=f"{missing[0]}=...")
-
-
-def _quiet_tensorflow():
-    """TensorFlow's start-up chatter would bury our output; what the user has set stays."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _overview() -> str:

@@ -1,6 +1,9 @@
 """The flags that several verbs share, and what they mean to the library. Google's names where Google had them."""
 
+import os
 import pathlib
+import sys
+import tempfile
 
 from absl import flags
 
@@ -60,8 +63,32 @@ def existing_file(path, flag) -> str:
     return path
 
 
+def start_tensorflow():
+    """Imports TensorFlow without its start-up chatter, which no setting of it silences.
+
+    The chatter is written by C++ to the file descriptor of standard error before any Python runs. If the
+    import fails, what was written is shown.
+    """
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # the search for GPUs has chatter of its own
+        except BaseException:
+            hidden.seek(0)
+            os.write(shown, hidden.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+
+
 def load(values, task=None, **more):
     """`kb.load` of --model_dir with the settings of the command line."""
+    start_tensorflow()
     from keras_bert.bert import load as load_bert
 
     settings = task_settings(values, **more)

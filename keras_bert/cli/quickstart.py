@@ -29,6 +29,7 @@ def run(values, positional):
     for flag in ("train_file", "eval_file"):
         if values[flag].value:
             options.existing_file(values[flag].value, flag)
+    options.start_tensorflow()
     from keras_bert.recipes.quickstart import quickstart
 
     quickstart(

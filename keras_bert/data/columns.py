@@ -34,7 +34,7 @@ def is_header(cells: Sequence[str], wanted: Sequence[str], columns: Mapping | No
     at those positions are known names of those very columns. Otherwise one known name among the cells is
     enough, for then the row that lacks another is better reported as a header that lacks it.
     """
-    given = {ours: _position(theirs, cells) for ours, theirs in (columns or {}).items()}
+    given = {ours: _position(theirs) for ours, theirs in (columns or {}).items()}
     if any(position is None for position in given.values()):
         return True
     if all(ours in given for ours in wanted):
@@ -97,15 +97,13 @@ def _plain(name: str) -> str:
     return str(name).strip().casefold()
 
 
-def _position(theirs, found: Sequence[str]) -> int | None:
+def _position(theirs) -> int | None:
     """A column given by position, also as digits from the command line; None where it is a name."""
-    if isinstance(theirs, int):
-        return theirs
-    return int(theirs) if theirs.isdecimal() and theirs not in found else None
+    return int(theirs) if isinstance(theirs, int) or theirs.isdecimal() else None
 
 
 def _given(ours: str, theirs, found: Sequence[str], named: bool, where: str) -> int:
-    position = _position(theirs, found)
+    position = _position(theirs)
     if position is not None:
         if not 0 <= position < len(found):
             raise DataError(

@@ -252,7 +252,8 @@ def _take_place(stage: Path, target: Path) -> None:
     if not target.exists():
         os.rename(stage, target)
     elif not _exchange(stage, target):
-        aside = _beside(target, secrets.token_hex(4), "old")
+        token = stage.name.removeprefix(f".{target.name}.").partition(".")[0]  # the same one, for it is open
+        aside = _beside(target, token, "old")
         os.rename(target, aside)
         try:
             os.rename(stage, target)

@@ -111,13 +111,14 @@ def _lines(binary: io.BufferedReader, path: str, encoding: str | None) -> Iterat
             encoding = next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
         if start.startswith(_ZIP_MAGIC):
             raise _not_text(path, "it is a zip archive, as Excel workbooks (.xlsx) are")
-        for line in io.TextIOWrapper(binary, encoding=encoding, newline=None):
-            if number == 0:
-                line = line.removeprefix("\ufeff")
-            number += 1
-            if "\0" in line:
-                raise _null_byte(f"{path}:{number}", start)
-            yield line
+        with io.TextIOWrapper(binary, encoding=encoding, newline=None) as text:
+            for line in text:
+                if number == 0:
+                    line = line.removeprefix("\ufeff")
+                number += 1
+                if "\0" in line:
+                    raise _null_byte(f"{path}:{number}", start)
+                yield line
     except UnicodeDecodeError as error:
         raise _undecodable(error, path, number, encoding) from None
     except _DAMAGED as error:

@@ -46,6 +46,7 @@ class FinetuneRun:
     weight_decay: float = 0.01
     seed: int = 0
     dtype: str = "float32"
+    origin: str | None = None  # what the card calls the weights it started from; None: the folder's name
 
     def training(self) -> dict:
         """The settings that shape the training, for the card."""
@@ -64,7 +65,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     Raises:
         KerasBertError: whatever of the input cannot be used; nothing half-written stays.
     """
-    folders.check_output(run.output_dir)  # before an hour of training, not after it
+    folders.check_output(run.output_dir)  # before the training, not after it
     keras.utils.set_random_seed(run.seed)
     bert = _start(run)
     source = {"columns": run.columns, "encoding": run.encoding}
@@ -118,7 +119,8 @@ def _save(bert, run, log, scores, seconds):
         title=pathlib.Path(run.output_dir).name,
         task=run.task,
         labels=bert.task.labels,
-        origin=f"random weights ({run.preset})" if run.preset else pathlib.Path(run.model_dir).name,
+        origin=run.origin
+        or (f"random weights ({run.preset})" if run.preset else pathlib.Path(run.model_dir).name),
         data=data,
         settings={
             **run.training(),

@@ -47,6 +47,7 @@ def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **ru
         eval_file=str(eval_file),
         output_dir=str(output / "model"),
         model_dir=str(model_dir or minilm_folder()),
+        origin=None if model_dir else "all-MiniLM-L6-v2",
         **run,
     )
     bert, scores = finetune(settings)

@@ -8,7 +8,7 @@ Shape letters: B texts, P pieces of a text, W windows, T tokens of a sequence; (
 
 import tensorflow as tf
 
-from keras_bert.errors import MissingExtraError
+from keras_bert.errors import MissingExtraError, VocabularyError
 from keras_bert.text.in_graph_words import WordCutter, is_one_of
 from keras_bert.text.sequence import check_stride, room_for_pieces, truncated_lengths, window_room
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
@@ -25,6 +25,7 @@ except ImportError as error:
 
 _PRINTABLE_ASCII = r"[\t\n\r -~]*"
 _MAX_BYTES_PER_LETTER = 4
+_MAX_BYTES_PER_PIECE = 256  # what tensorflow-text's WordPiece supports
 
 
 class InGraphTokenizer(tf.Module):
@@ -36,11 +37,22 @@ class InGraphTokenizer(tf.Module):
 
     Args:
         tokenizer: `Tokenizer`. Vocabulary and options.
+
+    Raises:
+        VocabularyError: a piece is longer than tensorflow-text supports.
     """
 
     def __init__(self, tokenizer):
         super().__init__(name="in_graph_tokenizer")
         vocabulary = tokenizer.vocabulary
+        for index, piece in enumerate(vocabulary):
+            if len(piece.encode()) > _MAX_BYTES_PER_PIECE:
+                raise VocabularyError(
+                    f"the piece {piece[:20]!r}... is too long for the graph",
+                    where=f"vocabulary:{index + 1}",
+                    expected=f"at most {_MAX_BYTES_PER_PIECE} bytes",
+                    remedy="tokenise in Python with Tokenizer.encode",
+                )
         self.max_length = tokenizer.max_length
         self.pad_id, self.cls_id, self.sep_id = vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id
         self._lowercase = tokenizer.lowercase

@@ -130,7 +130,8 @@ class WordCutter(tf.Module):
         """See `Normalizer._in_canonical_order`: stable sort by combining class within every run."""
         starts_run = tf.cast(_look_up(self._context, points) & tables.STARTS_RUN != 0, tf.int64)
         order = tf.bitwise.right_shift(_look_up(self._context, chars & tables.POINT), tables.COMBINING_SHIFT)
-        order = tf.cast(order, tf.int64)
+        # Without that bit it is in a word that is never split, and stays where it is.
+        order = tf.where(chars & tables.MOVABLE != 0, tf.cast(order, tf.int64), 0)
         run = tf.gather(tf.cumsum(starts_run), sources) + tf.cumsum(tf.cast(order == 0, tf.int64))
         return tf.gather(chars, tf.argsort(run * 256 + order, stable=True))
 
@@ -145,8 +146,7 @@ class WordCutter(tf.Module):
             kept_points[:, None], tf.ones_like(kept_points), tf.shape(points, tf.int64)
         )
         rest = tf.fill([tf.size(points), entries.shape[1] - 1], tables.NOTHING)
-        raw = tf.concat([raw[:, None] & tables.POINT, rest], axis=1)
-        return tf.where(kept_points[:, None] > 0, raw, entries)
+        return tf.where(kept_points[:, None] > 0, tf.concat([raw[:, None], rest], axis=1), entries)
 
 
 def is_one_of(words: tf.RaggedTensor, candidates: list[str]) -> tf.Tensor:

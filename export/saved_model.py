@@ -1,0 +1,136 @@
+"""SavedModels: versions that TensorFlow Serving picks up, with and without the tokeniser.
+
+    OUT/3/          signatures of strings and of ids; needs the operations of tensorflow-text
+    OUT-ids/3/      the ids alone, for runtimes that have no tensorflow-text
+
+Beside each graph, `assets.extra/` holds what a client needs to make ids and to read answers: the vocabulary,
+the tokeniser's settings, the labels.
+"""
+
+import json
+import pathlib
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from keras_bert.errors import ExportError
+from keras_bert.export import probes, proof
+from keras_bert.export.signatures import DEFAULT, IDS, Served, ids_signature, input_names, text_signatures
+from keras_bert.files.atomic import atomic_folder
+from keras_bert.files.locks import folder_lock
+
+TOLERANCE = 1e-5  # the same graph on the same machine; TensorFlow may optimise it differently
+# A graph in bfloat16 rounds every intermediate to 8 bits, and not always at the same places.
+TOLERANCE_HALF = 2e-2
+# What the checkpoint format adds to the weights themselves.
+OVERHEAD_FACTOR, OVERHEAD_BYTES = 1.02, 65536
+TEXT_PACKAGES = ["tensorflow_text"]
+
+
+def write(bert, path, *, columns=None, probe_columns=None) -> dict:
+    """Writes the next version of a served model.
+
+    Args:
+        bert: `Bert` with a task.
+        path: path. The folder of versions OUT; OUT-ids lies beside it.
+        columns: sequence of str or None. The columns `serving_default` takes; None means those every row
+            must have. A task with optional columns has a second signature, see `signatures`.
+        probe_columns: dict of lists of str or None. Rows to compare in addition to the built-in ones; the
+            report then has their `probe_scores`.
+    Returns:
+        dict, see `keras_bert.export.export`; besides `ids_path` and `ids_bytes`.
+    Raises:
+        ExportError, OutputError, UsageError: nothing was published.
+    """
+    out = pathlib.Path(path).absolute()
+    ids_out = out.with_name(f"{out.name}-ids")
+    text, ids = text_signatures(bert, columns), ids_signature(bert)
+    questions = probes.text_questions(bert, {name: input_names(f) for name, f in text.items()}, probe_columns)
+    questions += probes.ids_questions(bert, IDS)
+    served = Served([*text.values(), ids], bert.answerer.tokenizer)
+    with folder_lock(out):
+        version = _next_version(out, ids_out)
+        # Left in reverse order: the version clients look for appears last.
+        with atomic_folder(out / version) as stage, atomic_folder(ids_out / version) as ids_stage:
+            ops = _save(bert, served, {**text, IDS: ids}, stage)
+            _save(bert, Served([ids]), {DEFAULT: ids, IDS: ids}, ids_stage)
+            report = _prove(bert, stage, ids_stage, questions)
+            sizes = {"bytes": _bytes(stage), "weights_bytes": _bytes(stage / "variables")}
+            ids_bytes = _bytes(ids_stage)
+    return {
+        "format": "tf_saved_model",
+        "path": str(out / version),
+        **sizes,
+        "parameters": served.num_parameters,
+        **report,
+        "signatures": {name: _names(function) for name, function in {**text, IDS: ids}.items()},
+        "ops": ops,
+        "ids_path": str(ids_out / version),
+        "ids_bytes": ids_bytes,
+    }
+
+
+def _next_version(*folders) -> str:
+    """One more than the highest version in any of the folders."""
+    names = [child.name for folder in folders if folder.is_dir() for child in folder.iterdir()]
+    return str(1 + max((int(name) for name in names if name.isascii() and name.isdigit()), default=0))
+
+
+def _save(bert, served, signatures, stage) -> list:
+    """Writes one SavedModel and what lies beside it; returns the names of its operations."""
+    tf.saved_model.save(served, str(stage), signatures=signatures)
+    extra = stage / "assets.extra"
+    extra.mkdir()
+    bert.tokenizer.save(extra)
+    if bert.task.labels is not None:
+        labels = json.dumps(list(bert.task.labels), ensure_ascii=False, indent=1)
+        (extra / "labels.json").write_text(labels, encoding="utf-8")
+    stored = _bytes(stage / "variables")
+    if stored > OVERHEAD_FACTOR * served.num_bytes + OVERHEAD_BYTES:
+        raise ExportError(
+            f"The weights are stored more than once: {stored} bytes", where=str(stage),
+            expected=f"{served.num_bytes} bytes",
+        )  # fmt: skip
+    return _checked_ops(stage)
+
+
+def _checked_ops(stage) -> list:
+    """The operations of a SavedModel; refuses those other runtimes cannot take."""
+    proto = saved_model_pb2.SavedModel()
+    proto.ParseFromString((stage / "saved_model.pb").read_bytes())
+    graph = proto.meta_graphs[0].graph_def
+    functions = graph.library.function
+    ops = {node.op for node in graph.node}.union(node.op for f in functions for node in f.node_def)
+    compiled = [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
+    if "Erfc" in ops or compiled:
+        raise ExportError(
+            "The graph has an Erfc operation" if "Erfc" in ops else f"{compiled[0]} asks for XLA",
+            where=str(stage), expected="a graph that every TensorFlow runtime and converter takes",
+            remedy="use the layers and activations of keras_bert, without jit_compile",
+        )  # fmt: skip
+    return sorted(ops)
+
+
+def _prove(bert, stage, ids_stage, questions) -> dict:
+    """Reads both folders back in a fresh process: the one without tensorflow-text before that is imported."""
+    in_ids = [question for question in questions if question.signature == IDS]
+    ids_result, result = proof.ask(
+        [
+            {"kind": "tf_saved_model", "path": ids_stage, "packages": [], "questions": in_ids},
+            {"kind": "tf_saved_model", "path": stage, "packages": TEXT_PACKAGES, "questions": questions},
+        ]
+    )
+    half = any(layer.compute_dtype != "float32" for layer in bert.model.layers)
+    tolerance = TOLERANCE_HALF if half else TOLERANCE
+    proof.check(in_ids, ids_result["answers"], where=ids_stage, tolerance=tolerance)
+    report = proof.check(questions, result["answers"], where=stage, tolerance=tolerance)
+    timing = {name: result[name] for name in ("load_seconds", "latency_ms")}
+    return {**report, **timing, **proof.given_scores(questions, result["answers"])}
+
+
+def _names(function) -> dict:
+    return {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
+
+
+def _bytes(folder) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,109 @@
+"""What a served model can be asked: concrete functions from named tensors to the task's answer.
+
+    serving_default   strings, named as the task's required columns
+    text_text_pair    strings, all columns of the task, where some are optional; named by joining them
+    ids               token_ids, segment_ids int32 (B, T), length int32 (B,)
+
+A TensorFlow signature has no optional inputs, so that every set of columns needs one of its own. The outputs
+have the names of the task's answer everywhere.
+"""
+
+import tensorflow as tf
+
+from keras_bert.errors import UsageError
+from keras_bert.features import ENCODER_FEATURES, tensor_specs
+
+DEFAULT = "serving_default"
+IDS = "ids"
+
+
+class Served(tf.Module):
+    """What TensorFlow must store beside the functions: their variables, each once, and the lookup tables.
+
+    The Keras model itself is not tracked: a SavedModel that tracks it stores every weight a second time,
+    and with them what only training needs.
+
+    Args:
+        functions: iterable of concrete functions.
+        tokenizer: `InGraphTokenizer`, or None where no function tokenises.
+    """
+
+    def __init__(self, functions, tokenizer=None):
+        super().__init__(name="served")
+        if tokenizer is not None:
+            self.tokenizer = tokenizer
+        used = {id(variable): variable for function in functions for variable in function.graph.variables}
+        self.weights = list(used.values())
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in the stored variables."""
+        return sum(variable.shape.num_elements() for variable in self.weights)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the stored variables, each counted once."""
+        return sum(variable.shape.num_elements() * variable.dtype.size for variable in self.weights)
+
+
+def text_signatures(bert, columns=None) -> dict:
+    """Concrete functions from string columns (B,) to the answer, by signature name.
+
+    Args:
+        bert: `Bert` with a task.
+        columns: sequence of str or None. The columns `serving_default` takes; None means those that every
+            row must have.
+    Raises:
+        UsageError: a column the task does not have, or a required one left out.
+    """
+    task = bert.task
+    default = task.columns if columns is None else tuple(columns)
+    known = (*task.columns, *task.optional_columns)
+    missing = [name for name in task.columns if name not in default]
+    unknown = [name for name in default if name not in known]
+    if missing or unknown:
+        raise UsageError(
+            f"The task has no column {unknown[0]!r}" if unknown else f"The task needs the column {missing[0]!r}",
+            where="columns", expected=f"{', '.join(task.columns)}, and any of {', '.join(known)}",
+        )  # fmt: skip
+    names = {DEFAULT: default}
+    for others in (task.columns, known):
+        if set(others) != set(default):
+            names["_".join(others)] = others
+    return {name: _text_function(bert.answerer, columns) for name, columns in names.items()}
+
+
+def ids_signature(bert):
+    """The concrete function from ids and lengths to the answer; the padding mask is rebuilt inside."""
+    return bert.answerer.ids.get_concrete_function()
+
+
+def static_signature(bert, length: int):
+    """The concrete function of one padded sequence, without strings: what a phone runs.
+
+    Args:
+        bert: `Bert` with a task.
+        length: int. The fixed length L.
+    Returns:
+        Concrete function: token_ids, segment_ids, padding_mask int32 (1, L) -> the numbers of the answer.
+    """
+
+    def answer(**features):
+        outputs = bert.task.answer(bert.model(features, training=False), features)
+        return {name: tensor for name, tensor in outputs.items() if tensor.dtype != tf.string}
+
+    return tf.function(answer).get_concrete_function(**tensor_specs(*ENCODER_FEATURES, batch=1, length=length))
+
+
+def input_names(function) -> list:
+    """The names of the tensors a concrete function takes."""
+    positional, by_name = function.structured_input_signature
+    return [*(spec.name for spec in positional), *by_name]
+
+
+def _text_function(answerer, columns):
+    def answer(**texts):
+        return answerer.text(texts)
+
+    specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in columns}
+    return tf.function(answer).get_concrete_function(**specs)

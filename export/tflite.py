@@ -1,0 +1,148 @@
+"""TFLite files: one padded sequence of ids in, the numbers of the answer out.
+
+    token_ids, segment_ids, padding_mask int32 (1, L)  ->  the answer's tensors, without strings
+
+The shape is static, as LiteRT.js and MediaPipe need it, and only built-in operations occur, so that every
+TFLite runtime can run the file. Strings, such as the name of a class, are left to the application.
+"""
+
+import collections
+import importlib.util
+import pathlib
+import tempfile
+
+import tensorflow as tf
+
+from keras_bert.errors import ExportError, MissingExtraError, UsageError
+from keras_bert.export import probes, proof
+from keras_bert.export.signatures import DEFAULT, Served, input_names, static_signature
+from keras_bert.files.atomic import atomic_file
+from keras_bert.files.locks import folder_lock
+
+QUANTIZE = ("dynamic_int8", "float32")
+# XNNPACK sums in another order than TensorFlow.
+TOLERANCE = 1e-4
+# Of rows that are no near ties. Weights of 8 bits move scores a little; an export that is broken in any way
+# answers half of the rows otherwise.
+MIN_AGREEMENT = 0.95
+
+
+def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=None) -> dict:
+    """Writes a `.tflite` file.
+
+    Args:
+        bert: `Bert` with a task.
+        path: path. The file; an old one is replaced.
+        quantize: str. `"dynamic_int8"`: weights of 8 bits, a quarter of the size and several times as fast;
+            or `"float32"`.
+        length: int or None. The fixed length L; None means the task's `max_length`.
+        probe_columns: dict of lists of str or None. Rows to compare in addition to the built-in ones; the
+            report then has their `probe_scores`.
+    Returns:
+        dict, see `keras_bert.export.export`; besides `length`, `quantize`, `labels` and `op_counts`.
+    Raises:
+        ExportError, OutputError, UsageError: nothing was published.
+        MissingExtraError: ai-edge-litert, which reads the file back, is not installed.
+    """
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        raise MissingExtraError(
+            "ai-edge-litert is not installed, without which a .tflite file cannot be read back",
+            where='format="tflite"', remedy='pip install "keras-bert-kit[tflite]"',
+        )  # fmt: skip
+    if quantize not in QUANTIZE:
+        raise UsageError(f"There is no {quantize!r}", where="quantize", expected=f"one of {', '.join(QUANTIZE)}")
+    length = _checked_length(bert, length)
+    path = pathlib.Path(path).absolute()
+    bert = _in_float32(bert)
+    questions = probes.static_questions(bert, DEFAULT, length, probe_columns)
+    function = static_signature(bert, length)
+    with folder_lock(path), atomic_file(path) as stage:
+        served = Served([function])
+        stage.write_bytes(_convert(served, function, quantize))
+        ops, weights_bytes = _contents(stage)
+        report = _prove(stage, questions, exact=quantize == "float32")
+        size = stage.stat().st_size
+    return {
+        "format": "tflite",
+        "path": str(path),
+        "bytes": size,
+        "weights_bytes": weights_bytes,
+        "parameters": served.num_parameters,
+        **report,
+        "signatures": {
+            DEFAULT: {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
+        },
+        "ops": sorted(ops),
+        "op_counts": dict(sorted(ops.items())),
+        "length": length,
+        "quantize": quantize,
+        "labels": list(bert.task.labels) if bert.task.labels is not None else None,
+    }
+
+
+def _checked_length(bert, length) -> int:
+    length, limit = bert.task.max_length if length is None else length, bert.config.max_sequence_length
+    if isinstance(length, bool) or not isinstance(length, int) or not 3 <= length <= limit:
+        raise UsageError(f"The length is {length!r}", where="length", expected=f"an integer from 3 to {limit}")
+    return length
+
+
+def _in_float32(bert):
+    """The same weights in a model that computes in float32; TFLite has no bfloat16."""
+    if all(layer.compute_dtype == "float32" for layer in bert.model.layers):
+        return bert
+    twin = type(bert)(bert.config, bert.tokenizer, bert.task, dtype="float32")
+    for ours, theirs in zip(twin.model.weights, bert.model.weights, strict=True):
+        ours.assign(theirs)
+    return twin
+
+
+def _convert(served, function, quantize) -> bytes:
+    """The flatbuffer of one concrete function."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Through a SavedModel: a concrete function of a Keras model converts without its weights, silently.
+        tf.saved_model.save(served, folder, signatures={DEFAULT: function})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[DEFAULT])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantize == "dynamic_int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        try:
+            return converter.convert()
+        except Exception as error:  # the converter has errors of its own, without a common base
+            raise ExportError(
+                f"TFLite cannot convert the model: {str(error).strip()[:500]}", where="tflite",
+                expected="operations that TFLite has built in",
+            ) from error  # fmt: skip
+
+
+def _contents(file: pathlib.Path):
+    """What is in a flatbuffer: (Counter of operations, bytes of the weights); refuses operations not built in."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(file.read_bytes(), 0)
+    names = {
+        number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+    }
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    # Codes below 127 are also, and in old files only, in the deprecated field.
+    codes = [(names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())], code.CustomCode()) for code in codes]
+    custom = [str(name) for builtin, name in codes if builtin == "CUSTOM"]
+    if custom:
+        raise ExportError(
+            f"The file needs operations that TFLite does not have built in: {', '.join(custom)}",
+            where=str(file), expected="built-in operations only",
+        )  # fmt: skip
+    ops = collections.Counter()
+    for graph in (model.Subgraphs(i) for i in range(model.SubgraphsLength())):
+        ops.update(codes[graph.Operators(i).OpcodeIndex()][0] for i in range(graph.OperatorsLength()))
+    weights = sum(model.Buffers(i).DataLength() for i in range(model.BuffersLength()))
+    return ops, weights
+
+
+def _prove(stage, questions, exact) -> dict:
+    """Reads the file back in a fresh process and compares."""
+    [result] = proof.ask([{"kind": "tflite", "path": stage, "packages": [], "questions": questions}])
+    limits = {"tolerance": TOLERANCE} if exact else {"min_agreement": MIN_AGREEMENT}
+    report = proof.check(questions, result["answers"], where=stage, **limits)
+    timing = {name: result[name] for name in ("load_seconds", "latency_ms")}
+    return {**report, **timing, **proof.given_scores(questions, result["answers"])}

@@ -1,0 +1,135 @@
+"""All of Google's published behaviour: 1,112,064 code points twice, 20,000 hostile strings, SQuAD's questions.
+
+Each is counted in Python and in a graph that went through a SavedModel.
+"""
+
+import json
+import lzma
+
+import pytest
+import tensorflow as tf
+
+from keras_bert.text.tokenizer import Tokenizer
+
+pytestmark = pytest.mark.slow
+
+CODE_POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+BATCH = 4096
+
+
+def rows(path):
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def tokenizer_for(data_folder, vocabulary: str) -> Tokenizer:
+    lowercase = vocabulary in ("uncased", "chinese")
+    return Tokenizer(data_folder / "vocab" / f"{vocabulary}_vocab.txt", lowercase=lowercase)
+
+
+class Served(tf.Module):
+    def __init__(self, tokenizer):
+        super().__init__()
+        self.in_graph = tokenizer.in_graph()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def spans(self, texts):
+        return self.in_graph.tokenize_with_offsets(texts)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def words(self, texts):
+        words = self.in_graph._cut_words(texts)
+        strings = tf.strings.unicode_encode(words.letters, "UTF-8")
+        return tf.RaggedTensor.from_row_splits(strings, words.before)
+
+
+@pytest.fixture(scope="module")
+def served(data_folder, tmp_path_factory):
+    """Tokenisers by vocabulary, each with its graph read back from a SavedModel; made when first asked for."""
+    made = {}
+
+    def get(vocabulary):
+        if vocabulary not in made:
+            tokenizer = tokenizer_for(data_folder, vocabulary)
+            folder = tmp_path_factory.mktemp(vocabulary)
+            tf.saved_model.save(Served(tokenizer), folder)
+            made[vocabulary] = tokenizer, tf.saved_model.load(folder)
+        return made[vocabulary]
+
+    return get
+
+
+def batches(values):
+    return (values[begin : begin + BATCH] for begin in range(0, len(values), BATCH))
+
+
+@pytest.mark.parametrize("vocabulary", ["uncased", "cased"])
+def test_every_code_point_between_two_letters_gives_googles_words(served, data_folder, vocabulary):
+    tokenizer, model = served(vocabulary)
+    gold = dict(rows(data_folder / "gold_tokens" / f"codepoints_{vocabulary}.jsonl.xz"))
+    normalizer = tokenizer._segmenter._normalizer
+    wrong_python, wrong_graph = [], []
+    for points in batches(CODE_POINTS):
+        texts = [f"a{chr(point)}b" for point in points]
+        for point, text, from_graph in zip(points, texts, model.words(tf.constant(texts)).to_list(), strict=True):
+            expected = gold.get(point, [text])
+            from_python = [word.text for chunk in normalizer.chunks(text) for word in normalizer.words(chunk[0])]
+            if from_python != expected:
+                wrong_python.append(hex(point))
+            if [word.decode() for word in from_graph] != expected:
+                wrong_graph.append(hex(point))
+    assert (wrong_python, wrong_graph) == ([], [])
+
+
+def test_20000_hostile_strings_give_googles_ids(served, data_folder):
+    gold = rows(data_folder / "gold_tokens" / "fuzz.jsonl.xz")
+    assert len(gold) == 20_000
+    wrong = []
+    for vocabulary in sorted({row["vocab"] for row in gold}):
+        tokenizer, model = served(vocabulary)
+        for batch in batches([row for row in gold if row["vocab"] == vocabulary]):
+            texts = [row["text"] for row in batch]
+            python = tokenizer.encode_batch(texts, special_tokens=False)
+            ids, starts, ends = (ragged.to_list() for ragged in model.spans(tf.constant(texts)))
+            for row, encoding, *graph in zip(batch, python, ids, starts, ends, strict=True):
+                graph_spans = list(zip(*graph[1:], strict=True))
+                if not row["ids"] == encoding.token_ids == graph[0] or encoding.offsets != graph_spans:
+                    wrong.append(row["text"])
+    assert wrong == []
+
+
+def test_squad_questions_give_googles_pieces_and_ids(served, data_folder):
+    tokenizer, model = served("uncased")
+    folder = data_folder / "gold_tokens"
+    questions = json.loads((folder / "question_tokens.json").read_text(encoding="utf-8"))
+    gold_ids = json.loads((folder / "tokenized_questions.json").read_text(encoding="utf-8"))
+    assert len(questions) == len(gold_ids) == 10_570
+    texts = [question["original"] for question in questions]
+    python = tokenizer.encode_batch(texts, special_tokens=False)
+    assert [encoding.token_ids for encoding in python] == gold_ids
+    assert [tokenizer.tokenize(text) for text in texts] == [question["wordpiece"] for question in questions]
+    from_graph = [ids for batch in batches(texts) for ids in model.spans(tf.constant(batch))[0].to_list()]
+    assert from_graph == gold_ids
+
+
+def test_every_piece_of_20000_hostile_strings_is_where_its_offsets_say(served, data_folder):
+    """The stretch of the text, tokenised by itself, spells the piece.
+
+    Where a syllable that decomposes is cut between its letters, the stretch is the whole syllable: then it
+    contains the piece. A final sigma by itself is no longer final.
+    """
+    wrong, seen = [], 0
+    for row in rows(data_folder / "gold_tokens" / "fuzz.jsonl.xz"):
+        tokenizer, _ = served(row["vocab"])
+        normalizer = tokenizer._segmenter._normalizer
+        encoding = tokenizer.encode(row["text"], special_tokens=False)
+        for index, (start, end) in zip(encoding.token_ids, encoding.offsets, strict=True):
+            piece = tokenizer.vocabulary.pieces[index].removeprefix("##")
+            stretch = row["text"][start:end]
+            spelt = "".join(word.text for chunk in normalizer.chunks(stretch) for word in normalizer.words(chunk[0]))
+            seen += 1
+            if piece != "[UNK]" and piece.replace("ς", "σ") != spelt.replace("ς", "σ"):
+                if not (piece in spelt and len(stretch) <= len(piece)):
+                    wrong.append((row["text"], piece, stretch))
+    assert seen > 100_000
+    assert wrong == []

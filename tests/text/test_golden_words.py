@@ -1,0 +1,76 @@
+"""The words of Google's BasicTokenizer, character by character, in Python, in the graph and in a SavedModel."""
+
+import json
+from pathlib import Path
+
+import google_reference
+import pytest
+import tensorflow as tf
+
+from keras_bert.text.tokenizer import Tokenizer
+
+ROWS = json.loads(Path(__file__).with_name("golden_words.json").read_text(encoding="utf-8"))
+TEXTS = [text for text, _, _ in ROWS]
+LONGEST_WORD = 200
+
+
+def letters_tokenizer(lowercase: bool) -> Tokenizer:
+    """Its pieces are single letters, so that the pieces spell the words."""
+    letters = sorted({letter for row in ROWS for word in row[1:] for letter in word} - {" "})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters)]
+    return Tokenizer(list(dict.fromkeys(pieces)), lowercase=lowercase)
+
+
+def expected(lowercase: bool) -> list[list[str]]:
+    words = [row[1 if lowercase else 2].split() for row in ROWS]
+    return [["[UNK]" if len(word) > LONGEST_WORD else word for word in row] for row in words]
+
+
+def spelt(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
+    words = []
+    for index in ids:
+        piece = tokenizer.vocabulary.pieces[index]
+        if piece.startswith("##") and len(piece) > 2:
+            words[-1] += piece[2:]
+        else:
+            words.append(piece)
+    return words
+
+
+class Served(tf.Module):
+    def __init__(self, tokenizer):
+        super().__init__()
+        self.in_graph = tokenizer.in_graph()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def spans(self, texts):
+        return self.in_graph.tokenize_with_offsets(texts)
+
+
+@pytest.mark.parametrize("lowercase", [True, False], ids=["uncased", "cased"])
+def test_python_and_the_served_graph_cut_every_golden_text_as_google_does(lowercase, tmp_path):
+    tokenizer = letters_tokenizer(lowercase)
+    python = tokenizer.encode_batch(TEXTS, special_tokens=False)
+    assert [spelt(tokenizer, encoding.token_ids) for encoding in python] == expected(lowercase)
+
+    tf.saved_model.save(Served(tokenizer), tmp_path)
+    served = tf.saved_model.load(tmp_path)
+    # One batch with everything in it, and ASCII alone, which goes another way.
+    for texts in (TEXTS, [text for text in TEXTS if text.isascii()]):
+        encodings = tokenizer.encode_batch(texts, special_tokens=False)
+        ids, starts, ends = (ragged.to_list() for ragged in served.spans(tf.constant(texts)))
+        assert ids == [encoding.token_ids for encoding in encodings]
+        spans = [list(zip(*row, strict=True)) for row in zip(starts, ends, strict=True)]
+        assert spans == [encoding.offsets for encoding in encodings]
+
+
+@pytest.mark.skipif(not google_reference.knows_unicode_14, reason="this Python knows another Unicode")
+def test_golden_words_are_what_the_oracle_says():
+    for text, *words in ROWS:
+        assert words == [" ".join(google_reference.words(text, lowercase=lowercase)) for lowercase in (True, False)]
+
+
+def test_worked_examples():
+    assert ["ah博推zz".split(), ["ah", "博", "推", "zz"]][1] in expected(lowercase=True)
+    row = TEXTS.index("[CLS] no special token [SEP] from text [MASK]")
+    assert expected(lowercase=True)[row][:3] == ["[", "cls", "]"]
