@@ -46,6 +46,8 @@ def export(bert, path, *, format, **options) -> dict:
     for name in options:
         if name not in known:
             raise UsageError(
-                f"The format {format} has no option {name!r}", where="export", expected=f"of {', '.join(known)}"
+                f"The format {format} has no option {name!r}",
+                where="export",
+                expected=f"of {', '.join(known)}",
             )
     return write(bert, path, **options)

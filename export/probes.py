@@ -40,7 +40,7 @@ def text_questions(bert, signatures: dict, given=None) -> list:
     questions = []
     for name, columns in signatures.items():
         questions += [
-            Question(name, texts, _arrays(bert.answerer.text(_tensors(texts))))
+            Question(name, texts, _answer(bert.answerer.text, texts))
             for texts in _batches(_built_in(columns), BATCH_SIZES)
         ]
     if given:
@@ -51,7 +51,7 @@ def text_questions(bert, signatures: dict, given=None) -> list:
                 expected=" or ".join(", ".join(columns) for columns in signatures.values()),
             )  # fmt: skip
         questions += [
-            Question(name, texts, _arrays(bert.answerer.text(_tensors(texts))), given=True)
+            Question(name, texts, _answer(bert.answerer.text, texts), given=True)
             for texts in _batches(_checked(bert.task, given), [GIVEN_BATCH_SIZE])
         ]
     return questions
@@ -61,13 +61,18 @@ def ids_questions(bert, signature: str) -> list:
     """Questions in ids, some with more padding than they need, filled with what must not be read."""
     questions, task = [], bert.task
     for number, texts in enumerate(_batches(_built_in((*task.columns, *task.optional_columns)), BATCH_SIZES)):
-        features = _arrays(task.features(_tensors(texts), bert.answerer.tokenizer))
+        features = _answer(task.features, texts, bert.answerer.tokenizer)
         inputs = {name: features[name] for name in ("token_ids", "segment_ids")}
         length = features["padding_mask"].sum(axis=1, dtype=np.int32)
-        if number % 2 == 0 and inputs["token_ids"].shape[1] + EXTRA_PADDING <= bert.config.max_sequence_length:
-            inputs = {name: np.pad(ids, [(0, 0), (0, EXTRA_PADDING)], mode="edge") for name, ids in inputs.items()}
+        if (
+            number % 2 == 0
+            and inputs["token_ids"].shape[1] + EXTRA_PADDING <= bert.config.max_sequence_length
+        ):
+            inputs = {
+                name: np.pad(ids, [(0, 0), (0, EXTRA_PADDING)], mode="edge") for name, ids in inputs.items()
+            }
         inputs["length"] = length
-        questions.append(Question(signature, inputs, _arrays(bert.answerer.ids(**_tensors(inputs)))))
+        questions.append(Question(signature, inputs, _answer(bert.answerer.ids, **inputs)))
     return questions
 
 
@@ -89,12 +94,12 @@ def static_questions(bert, signature: str, length: int, given=None) -> list:
         batches += [(texts, True) for texts in _batches(_checked(task, given), [GIVEN_BATCH_SIZE])]
     questions = []
     for texts, is_given in batches:
-        features = _arrays(task.features(_tensors(texts), bert.answerer.tokenizer))
+        features = _answer(task.features, texts, bert.answerer.tokenizer)
         features = {name: features[name] for name in ENCODER_FEATURES}
         short = length - features["token_ids"].shape[1]
         features = {name: np.pad(ids, [(0, 0), (0, short)]) for name, ids in features.items()}
         lengths = features["padding_mask"].sum(axis=1, dtype=np.int32)
-        expected = _arrays(bert.answerer.ids(features["token_ids"], features["segment_ids"], lengths))
+        expected = _answer(bert.answerer.ids, features["token_ids"], features["segment_ids"], lengths)
         expected = {name: array for name, array in expected.items() if array.dtype != object}
         questions += [
             Question(signature, _row(features, i), _row(expected, i), is_given) for i in range(len(lengths))
@@ -104,7 +109,9 @@ def static_questions(bert, signature: str, length: int, given=None) -> list:
 
 def _built_in(columns) -> dict:
     """The built-in texts in every column, each column beginning at another of them."""
-    return {name: [*TEXTS[-3 * i :], *TEXTS[: -3 * i]] if i else list(TEXTS) for i, name in enumerate(columns)}
+    return {
+        name: [*TEXTS[-3 * i :], *TEXTS[: -3 * i]] if i else list(TEXTS) for i, name in enumerate(columns)
+    }
 
 
 def _checked(task, given) -> dict:
@@ -117,7 +124,9 @@ def _checked(task, given) -> dict:
         )  # fmt: skip
     texts = {name: list(values) for name, values in given.items()}
     if len({len(values) for values in texts.values()}) > 1:
-        raise UsageError("The columns differ in length", where="probe_columns", expected="one text a row in each")
+        raise UsageError(
+            "The columns differ in length", where="probe_columns", expected="one text a row in each"
+        )
     if not all(isinstance(text, str) for values in texts.values() for text in values):
         raise UsageError("Not every value is a text", where="probe_columns", expected="lists of str")
     return texts
@@ -135,12 +144,11 @@ def _batches(columns: dict, sizes):
         start, turn = stop, turn + 1
 
 
-def _tensors(arrays) -> dict:
-    return {name: tf.constant(array) for name, array in arrays.items()}
-
-
-def _arrays(tensors) -> dict:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
+def _answer(function, *args, **kwargs) -> dict:
+    """What a function of tensors answers to NumPy arrays, as NumPy arrays."""
+    # On the CPU, as the fresh process does it: a GPU rounds the factors of a product to 10 bits.
+    with tf.device("/CPU:0"):
+        return {name: tensor.numpy() for name, tensor in function(*args, **kwargs).items()}
 
 
 def _row(arrays, i) -> dict:

@@ -49,19 +49,7 @@ def ask(artefacts: list) -> list:
     with tempfile.TemporaryDirectory() as folder:
         questions, answers = pathlib.Path(folder, "questions.json"), pathlib.Path(folder, "answers.json")
         questions.write_text(json.dumps([_as_json(artefact) for artefact in artefacts]), encoding="utf-8")
-        process = subprocess.run(
-            # -P: what lies beside the script must not hide a package of the same name.
-            [sys.executable, "-P", readback.__file__, questions, answers],
-            # Without the GPU, all of whose memory this process may hold.
-            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS,
-        )  # fmt: skip
-        if process.returncode:
-            said = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
-            raise ExportError(
-                f"The export cannot be read back, and nothing was published: {said[-1][:500]}",
-                where=str(artefacts[-1]["path"]), expected="a fresh process that opens it and answers",
-            )  # fmt: skip
+        _run_reader(questions, answers, where=artefacts[-1]["path"])
         results = json.loads(answers.read_text(encoding="utf-8"))
     for result in results:
         result["answers"] = [
@@ -69,6 +57,28 @@ def ask(artefacts: list) -> list:
             for answer in result["answers"]
         ]
     return results
+
+
+def _run_reader(questions, answers, where):
+    fault = None
+    try:
+        process = subprocess.run(
+            # -P: what lies beside the script must not hide a package of the same name.
+            [sys.executable, "-P", readback.__file__, questions, answers],
+            # Without the GPU, all of whose memory this process may hold.
+            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        fault = f"no answer within {TIMEOUT_SECONDS} seconds"
+    else:
+        if process.returncode:
+            fault = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1][:500]
+    if fault:
+        raise ExportError(
+            f"The export cannot be read back, and nothing was published: {fault}",
+            where=str(where), expected="a fresh process that opens it and answers",
+        )  # fmt: skip
 
 
 def check(questions, answers, *, where, tolerance=None, min_agreement=None) -> dict:

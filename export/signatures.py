@@ -62,8 +62,9 @@ def text_signatures(bert, columns=None) -> dict:
     missing = [name for name in task.columns if name not in default]
     unknown = [name for name in default if name not in known]
     if missing or unknown:
+        fault = f"has no column {unknown[0]!r}" if unknown else f"needs the column {missing[0]!r}"
         raise UsageError(
-            f"The task has no column {unknown[0]!r}" if unknown else f"The task needs the column {missing[0]!r}",
+            f"The task {fault}",
             where="columns", expected=f"{', '.join(task.columns)}, and any of {', '.join(known)}",
         )  # fmt: skip
     names = {DEFAULT: default}
@@ -92,7 +93,9 @@ def static_signature(bert, length: int):
         outputs = bert.task.answer(bert.model(features, training=False), features)
         return {name: tensor for name, tensor in outputs.items() if tensor.dtype != tf.string}
 
-    return tf.function(answer).get_concrete_function(**tensor_specs(*ENCODER_FEATURES, batch=1, length=length))
+    return tf.function(answer).get_concrete_function(
+        **tensor_specs(*ENCODER_FEATURES, batch=1, length=length)
+    )
 
 
 def input_names(function) -> list:

@@ -20,11 +20,12 @@ from keras_bert.files.atomic import atomic_file
 from keras_bert.files.locks import folder_lock
 
 QUANTIZE = ("dynamic_int8", "float32")
+MIN_LENGTH = 5  # [CLS] a [SEP] b [SEP]
 # XNNPACK sums in another order than TensorFlow.
 TOLERANCE = 1e-4
-# Of rows that are no near ties. Weights of 8 bits move scores a little; an export that is broken in any way
-# answers half of the rows otherwise.
-MIN_AGREEMENT = 0.95
+# Of rows that are no near ties (`proof.NEAR_TIE`). Weights of 8 bits move scores by a few hundredths, so that
+# such rows agree; an activation in 8 bits destroyed by the mask, the usual fault, agrees in 80 of 100.
+MIN_AGREEMENT = 0.9
 
 
 def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=None) -> dict:
@@ -50,7 +51,9 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=Non
             where='format="tflite"', remedy='pip install "keras-bert-kit[tflite]"',
         )  # fmt: skip
     if quantize not in QUANTIZE:
-        raise UsageError(f"There is no {quantize!r}", where="quantize", expected=f"one of {', '.join(QUANTIZE)}")
+        raise UsageError(
+            f"There is no {quantize!r}", where="quantize", expected=f"one of {', '.join(QUANTIZE)}"
+        )
     length = _checked_length(bert, length)
     path = pathlib.Path(path).absolute()
     bert = _in_float32(bert)
@@ -82,8 +85,10 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=Non
 
 def _checked_length(bert, length) -> int:
     length, limit = bert.task.max_length if length is None else length, bert.config.max_sequence_length
-    if isinstance(length, bool) or not isinstance(length, int) or not 3 <= length <= limit:
-        raise UsageError(f"The length is {length!r}", where="length", expected=f"an integer from 3 to {limit}")
+    if isinstance(length, bool) or not isinstance(length, int) or not MIN_LENGTH <= length <= limit:
+        raise UsageError(
+            f"The length is {length!r}", where="length", expected=f"an integer from {MIN_LENGTH} to {limit}"
+        )
     return length
 
 
@@ -116,7 +121,7 @@ def _convert(served, function, quantize) -> bytes:
 
 
 def _contents(file: pathlib.Path):
-    """What is in a flatbuffer: (Counter of operations, bytes of the weights); refuses operations not built in."""
+    """(Counter of the operations, bytes of the weights) of a flatbuffer; refuses what is not built in."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(file.read_bytes(), 0)
@@ -125,7 +130,9 @@ def _contents(file: pathlib.Path):
     }
     codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
     # Codes below 127 are also, and in old files only, in the deprecated field.
-    codes = [(names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())], code.CustomCode()) for code in codes]
+    codes = [
+        (names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())], code.CustomCode()) for code in codes
+    ]
     custom = [str(name) for builtin, name in codes if builtin == "CUSTOM"]
     if custom:
         raise ExportError(

@@ -87,7 +87,8 @@ def batch(config, lengths=(17, 5, 1), seed=0):
 def run(model, features, **kwargs):
     outputs = model(features, **kwargs)
     return {
-        name: keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")) for name, tensor in outputs.items()
+        name: keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+        for name, tensor in outputs.items()
     }
 
 

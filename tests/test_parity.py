@@ -32,7 +32,9 @@ def minilm(minilm_folder):
 @pytest.mark.parametrize("case", ["length_1", "length_7", "length_128", "length_512", "padding", "pairs"])
 def test_minilm_gives_the_outputs_it_gives_in_torch(minilm, outputs_of_minilm, case):
     expected = {
-        name.partition("/")[2]: array for name, array in outputs_of_minilm.items() if name.startswith(f"{case}/")
+        name.partition("/")[2]: array
+        for name, array in outputs_of_minilm.items()
+        if name.startswith(f"{case}/")
     }
     outputs = minilm.encoder({name: expected[name] for name in ENCODER_INPUTS}, training=False)
     positions = expected["positions"]

@@ -15,6 +15,8 @@ POINT = (1 << 21) - 1  # the code point itself
 ALONE = 1 << 21  # a word of its own: punctuation, or an ideograph
 BLANK = 1 << 22  # ends a word, belongs to none
 MOVABLE = 1 << 23  # a combining character that survives stripping: canonical ordering may move it
+LONGER = 1 << 24  # the first of several characters that one code point becomes
+UNUSED = BLANK - (1 << 31)  # a blank, or negative: no letter of any word
 NOTHING = -(1 << 30)  # fills the slots a code point does not use; stays negative when a code point is added
 
 # Bits of the context table, looked up for the raw code points.
@@ -77,6 +79,8 @@ def forms_table(
     if split_chinese:
         entries[table.members(unicode.CHINESE), 0] |= ALONE
     entries[table.members(unicode.SPACE), 0] |= BLANK
+    if width > 1:
+        entries[points[:, 1] >= 0, 0] |= LONGER
     return paged(np.where(points >= 0, entries - np.arange(unicode.NUM_CODE_POINTS)[:, None], NOTHING))
 
 

@@ -182,10 +182,9 @@ class InGraphTokenizer(tf.Module):
         parts = [self.tokenize_with_offsets(part) for part in (texts, text_pairs) if part is not None]
         *repeated, long = parts
         room = room_for_pieces(max_length, is_pair=len(parts) == 2)
-        first_lengths = [part[0].row_lengths() for part in repeated]
-        first_kept, room = window_room(first_lengths[0] if repeated else 0, room, tf.minimum)
         lengths = long[0].row_lengths()
-        room = room + tf.zeros_like(lengths)
+        repeated_lengths = repeated[0][0].row_lengths() if repeated else tf.zeros_like(lengths)
+        repeated_kept, room = window_room(repeated_lengths, room, tf.minimum)  # (B,)
         step = tf.minimum(room, stride)
         counts = 1 + (tf.maximum(lengths - room, 0) + step - 1) // step  # (B,) windows of each text
         row = tf.repeat(tf.range(tf.size(lengths)), counts)  # (W,)
@@ -193,7 +192,7 @@ class InGraphTokenizer(tf.Module):
         sizes = tf.minimum(tf.gather(room, row), tf.gather(lengths, row) - first_pieces)
         long = [_slices(part, tf.gather(part.row_starts(), row) + first_pieces, sizes) for part in long]
         if repeated:
-            kept = [tf.gather(_slices(part, part.row_starts(), first_kept), row) for part in repeated[0]]
+            kept = [tf.gather(_slices(part, part.row_starts(), repeated_kept), row) for part in repeated[0]]
             ids, starts, ends = zip(kept, long, strict=True)
         else:
             ids, starts, ends = ([part] for part in long)

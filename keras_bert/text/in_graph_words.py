@@ -46,6 +46,7 @@ class WordCutter(tf.Module):
         self._never_split = list(never_split)
         with tf.init_scope(), tf.device("/CPU:0"):
             self._forms = _constants(tables.forms_table(lowercase, strip_accents, split_chinese))
+            self._first_forms = self._forms._replace(blocks=self._forms.blocks[:, 0])
             self._context = _constants(tables.context_table(strip_accents))
             if self._never_split:
                 raw = tables.forms_table(False, False, split_chinese, split_punctuation=False)
@@ -55,8 +56,8 @@ class WordCutter(tf.Module):
         """The `Words` of a string tensor [B]; bytes that are not UTF-8 are dropped."""
         # The blank at the end keeps the last word of a text apart from the first of the next.
         points = tf.strings.unicode_decode(tf.strings.join([texts, " "]), "UTF-8")
-        chars, sources = self._normalize(points.values)
-        letters, sources = _cut(chars, sources)
+        chars, width = self._characters(points.values)
+        letters, sources = self._words(points.values, chars, width)
         first_sources = tf.gather(sources, letters.row_starts())
         before = tf.searchsorted(first_sources, points.row_splits, out_type=tf.int64)
         return Words(letters, sources, points, before)
@@ -90,28 +91,36 @@ class WordCutter(tf.Module):
         solid = tf.where(_look_up(self._context, words.points.values) & tables.STRIPPED_MARK == 0)[:, 0]
         return first_points, tf.gather(solid, tf.searchsorted(solid, last_points, side="right"))
 
-    def _normalize(self, points):
-        """The characters of the normalised texts and their bits, and the point each is from."""
-        entries = self._characters(points)  # (points, 1 to 3)
-        if self._never_split:
-            entries = self._with_kept_words(points, entries)
-        slots = tf.where(entries >= 0)
-        chars, sources = tf.gather_nd(entries, slots), slots[:, 0]
-        if self._strip_accents:
-            chars = tf.cond(
-                tf.reduce_any(chars & tables.MOVABLE != 0),
-                lambda: self._in_canonical_order(points, chars, sources),
-                lambda: chars,
-            )
-        return chars, sources
-
     def _characters(self, points):
-        """What every code point becomes; negative in the slots it does not use."""
+        """(chars, width): what every code point becomes, `width` slots for each, unused ones negative."""
         lowered = points
         if self._lowercase:
             has_sigma = tf.reduce_any(points == ord(CAPITAL_SIGMA))
             lowered = tf.cond(has_sigma, lambda: self._with_final_sigmas(points), lambda: points)
-        return _look_up(self._forms, lowered) + lowered[:, None]
+
+        def all_characters():
+            chars = _look_up(self._forms, lowered) + lowered[:, None]
+            if self._never_split:
+                chars = self._with_kept_words(points, chars)
+            return tf.reshape(chars, [-1]), self._forms.blocks.shape[1]
+
+        if self._never_split:
+            return all_characters()
+        # Nearly always every code point becomes one character at most: then the first slots are all.
+        first = _look_up(self._first_forms, lowered) + lowered
+        return tf.cond(tf.reduce_any(first & tables.LONGER != 0), all_characters, lambda: (first, 1))
+
+    def _words(self, points, chars, width):
+        """(words as ragged code points, the point each of their letters is from)."""
+        words, sources, breaks = _cut(chars, width)
+        letters = words.values
+        if self._strip_accents:
+            letters = tf.cond(
+                tf.reduce_any(letters & tables.MOVABLE != 0),
+                lambda: self._in_canonical_order(points, letters, sources, breaks),
+                lambda: letters,
+            )
+        return words.with_values(letters & tables.POINT), sources
 
     def _with_final_sigmas(self, points):
         """See `Normalizer._place_final_sigmas`: after something cased, and not before something cased."""
@@ -126,27 +135,30 @@ class WordCutter(tf.Module):
         where = tf.boolean_mask(visible, is_final)
         return tf.tensor_scatter_nd_update(points, where[:, None], tf.fill(tf.shape(where), ord(FINAL_SIGMA)))
 
-    def _in_canonical_order(self, points, chars, sources):
+    def _in_canonical_order(self, points, letters, sources, breaks):
         """See `Normalizer._in_canonical_order`: stable sort by combining class within every run."""
-        starts_run = tf.cast(_look_up(self._context, points) & tables.STARTS_RUN != 0, tf.int64)
-        order = tf.bitwise.right_shift(_look_up(self._context, chars & tables.POINT), tables.COMBINING_SHIFT)
+        starts_run = tf.cast(_look_up(self._context, points) & tables.STARTS_RUN != 0, tf.int32)
+        order = tf.bitwise.right_shift(
+            _look_up(self._context, letters & tables.POINT), tables.COMBINING_SHIFT
+        )
         # Without that bit it is in a word that is never split, and stays where it is.
-        order = tf.where(chars & tables.MOVABLE != 0, tf.cast(order, tf.int64), 0)
-        run = tf.gather(tf.cumsum(starts_run), sources) + tf.cumsum(tf.cast(order == 0, tf.int64))
-        return tf.gather(chars, tf.argsort(run * 256 + order, stable=True))
+        order = tf.where(letters & tables.MOVABLE != 0, order, 0)
+        run = breaks + tf.gather(tf.cumsum(starts_run), sources) + tf.cumsum(tf.cast(order == 0, tf.int32))
+        return tf.gather(
+            letters, tf.argsort(tf.cast(run, tf.int64) * 256 + tf.cast(order, tf.int64), stable=True)
+        )
 
-    def _with_kept_words(self, points, entries):
+    def _with_kept_words(self, points, chars):
         """Words that are never split stay as they are written."""
         raw = (_look_up(self._raw_forms, points) + points[:, None])[:, 0]  # one character a point at most
-        slots = tf.where(raw >= 0)[:, 0]
-        words, sources = _cut(tf.gather(raw, slots), slots)
-        kept = is_one_of(words, self._never_split)
+        words, sources, _ = _cut(raw, 1)
+        kept = is_one_of(words.with_values(words.values & tables.POINT), self._never_split)
         kept_points = tf.boolean_mask(sources, tf.repeat(kept, words.row_lengths()))
         kept_points = tf.scatter_nd(
             kept_points[:, None], tf.ones_like(kept_points), tf.shape(points, tf.int64)
         )
-        rest = tf.fill([tf.size(points), entries.shape[1] - 1], tables.NOTHING)
-        return tf.where(kept_points[:, None] > 0, tf.concat([raw[:, None], rest], axis=1), entries)
+        rest = tf.fill([tf.size(points), chars.shape[1] - 1], tables.NOTHING)
+        return tf.where(kept_points[:, None] > 0, tf.concat([raw[:, None], rest], axis=1), chars)
 
 
 def is_one_of(words: tf.RaggedTensor, candidates: list[str]) -> tf.Tensor:
@@ -155,17 +167,19 @@ def is_one_of(words: tf.RaggedTensor, candidates: list[str]) -> tf.Tensor:
     return tf.reduce_any(strings[:, None] == tf.constant(candidates)[None, :], axis=1)
 
 
-def _cut(chars, sources):
-    """Characters with their bits -> (words as ragged code points, the source of each of their letters)."""
-    blank = chars & tables.BLANK != 0
-    alone = chars & tables.ALONE != 0
-    opens = alone | tf.concat([[True], (blank | alone)[:-1]], axis=0)
-    inside = ~blank
-    word_starts = tf.where(tf.boolean_mask(opens, inside))[:, 0]
-    letters = tf.boolean_mask(chars, inside) & tables.POINT
-    return tf.RaggedTensor.from_row_starts(letters, word_starts, validate=False), tf.boolean_mask(
-        sources, inside
-    )
+def _cut(chars, width):
+    """Cuts characters, `width` slots for each point, into words.
+
+    Returns:
+        (words, sources, breaks): ragged letters with their bits; of each letter the point it is from, and how
+        many blanks and words of one letter come before it.
+    """
+    used = tf.where(chars & tables.UNUSED == 0)[:, 0]
+    breaks = tf.cumsum(tf.cast(chars & (tables.BLANK | tables.ALONE) != 0, tf.int32), exclusive=True)
+    letters, breaks = tf.gather(chars, used), tf.gather(breaks, used)
+    opens = (letters & tables.ALONE != 0) | tf.concat([[True], breaks[1:] != breaks[:-1]], axis=0)
+    words = tf.RaggedTensor.from_row_starts(letters, tf.where(opens)[:, 0], validate=False)
+    return words, used // tf.cast(width, tf.int64), breaks
 
 
 def _look_up(table: tables.PagedTable, points):

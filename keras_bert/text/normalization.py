@@ -9,6 +9,7 @@ into chunks there first, and what is known about one chunk holds wherever it occ
 import re
 from typing import NamedTuple
 
+from keras_bert.errors import UsageError
 from keras_bert.text import unicode_table as unicode
 from keras_bert.text.unicode_table import CASED, CHINESE, IGNORABLE, MARK, PUNCTUATION, REMOVED, SPACE
 
@@ -39,41 +40,45 @@ class Normalizer:
         strip_accents: bool. Decompose (NFD) and drop the non-spacing marks.
         split_chinese: bool. Make every ideograph a word of its own.
         never_split: iterable of str. Whitespace-delimited words to leave exactly as they are.
+
+    Raises:
+        UsageError: a word of `never_split` is empty or starts with a mark that would be stripped.
     """
 
     def __init__(self, lowercase: bool, strip_accents: bool, split_chinese: bool, never_split=()):
         table = unicode.unicode_table()
         self._flags = table.flags.tobytes()
         self._lowercase = lowercase
-        self._never_split = frozenset(never_split)
         forms = unicode.normal_forms(lowercase, strip_accents)
         self._forms = {chr(point): "".join(map(chr, form)) for point, form in forms.items()}
         marks = table.members(MARK).tolist() if strip_accents else []
         self._marks = frozenset(map(chr, marks))
+        self._never_split = frozenset(never_split)
+        for word in self._never_split:
+            if not word or word[0] in self._marks:
+                raise UsageError(f"the word {word!r} is empty or starts with an accent", where="never_split")
         self._combining = (
             {chr(point): order for point, order in table.combining.items()} if strip_accents else {}
         )
         movers = {char for char in self._combining if char not in self._marks}
         self._movers = movers | {char for char, form in self._forms.items() if not movers.isdisjoint(form)}
-        self._chunks = re.compile(self._chunk_pattern(table, split_chinese, bool(marks)))
+        self._chunks = re.compile(self._chunk_pattern(table, split_chinese))
 
     @staticmethod
-    def _chunk_pattern(table, split_chinese: bool, has_marks: bool) -> str:
-        space = table.character_class(SPACE)
-        if not split_chinese:
-            return f"[^{space}]+"
-        chinese = table.character_class(CHINESE)
-        # A mark that will be stripped stays with its ideograph, so that the offsets cover it; one that
-        # will not be is a word of its own.
-        marks = f"[{table.character_class(MARK)}]*" if has_marks else ""
-        return f"[{chinese}]{marks}|[^{space}{chinese}]+"
+    def _chunk_pattern(table: unicode.UnicodeTable, split_chinese: bool) -> str:
+        space, chinese = table.character_class(SPACE), table.character_class(CHINESE)
+        return f"[{chinese}]|[^{space}{chinese}]+" if split_chinese else f"[^{space}]+"
 
     def chunks(self, text: str):
         """Matches of the chunks of `text`: what lies between spaces, and every ideograph."""
         return self._chunks.finditer(text)
 
     def words(self, chunk: str) -> list[Word]:
-        """The normalised words of one chunk."""
+        """The normalised words of one chunk.
+
+        Stripped marks belong to the character before them; those that `num_leading_marks` counts belong to
+        an ideograph, which is the chunk before.
+        """
         if self._never_split and (kept := self._kept_whole(chunk)):
             return [kept]
         if _PLAIN_ASCII.fullmatch(chunk):
@@ -83,6 +88,12 @@ class Normalizer:
                 for match in _ASCII_WORDS.finditer(text)
             ]
         return self._split_punctuation(*self._normalize(chunk))
+
+    def num_leading_marks(self, chunk: str) -> int:
+        """How many marks at the start of the chunk will be stripped."""
+        if chunk[0] not in self._marks:
+            return 0
+        return next((place for place, char in enumerate(chunk) if char not in self._marks), len(chunk))
 
     def is_kept_whole(self, word: str) -> bool:
         """Whether `word` is one that is never split."""

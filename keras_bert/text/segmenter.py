@@ -47,6 +47,8 @@ class Segmenter:
                     memory[chunk] = known
             ids += known[0]
             at = base + match.start()
+            if spans and spans[-1][1] == at:  # an ideograph ends here
+                spans[-1] = (spans[-1][0], at + self._normalizer.num_leading_marks(chunk))
             spans += [(at + start, at + end) for start, end in known[1]]
         return ids, spans
 

@@ -30,6 +30,13 @@ def test_a_name_is_found_in_the_local_cache(cache, monkeypatch, tmp_path):
         monkeypatch.delenv(variable)
 
 
+def test_a_reference_cannot_lead_out_of_the_cache(cache, tmp_path):
+    (tmp_path / "home" / "elsewhere").mkdir()
+    (cache / "refs" / "main").write_text("../../../../../elsewhere")
+    with pytest.raises(CheckpointError, match="'main' in the Hugging Face cache"):
+        find_folder("someone/tiny")
+
+
 def test_an_existing_folder_comes_before_the_cache(cache, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "someone" / "tiny").mkdir(parents=True)

@@ -92,6 +92,11 @@ def test_a_config_that_did_not_change_is_written_as_it_was_found():
         assert write_config(config, "BertForSequenceClassification", raw_config=raw) == raw
 
 
+def test_what_the_original_leaves_to_defaults_is_written_out():
+    raw = write_config(config_from(SMALL, "config.json"), "BertModel", raw_config=SMALL)
+    assert (raw["hidden_act"], raw["layer_norm_eps"], raw["type_vocab_size"]) == ("gelu", 1e-12, 2)
+
+
 def test_a_changed_value_replaces_theirs():
     config = config_from(FULL, "config.json").replace(activation="gelu", dropout=0.0)
     raw = write_config(config, "BertModel", raw_config=FULL)

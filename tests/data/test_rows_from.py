@@ -59,7 +59,7 @@ def test_numpy_scalars_become_python_values():
 
 def test_three_lists_are_texts_pairs_and_labels():
     expected = [{"text": "a", "text_pair": "b", "label": 1}]
-    assert rows((["a"], ["b"], [1]), optional=("text_pair", "label")) == expected
+    assert rows((["a"], ["b"], [1]), optional=("label", "text_pair")) == expected
     assert rows((["a"], ["b"], [1]), PAIR) == expected
     assert rows((["a"], ["b"]), ("text",), optional=("text_pair",)) == [{"text": "a", "text_pair": "b"}]
 

@@ -6,7 +6,8 @@ Run by hand, in an environment with transformers and torch (neither is a depende
 
 The .npz, written by the model that was saved, holds `token_ids`, `segment_ids`, `padding_mask` (B, T) and
 `logits` (B, C), or `sequence_output` and `pooled_output` of a folder without a head. Optionally `texts` (B,)
-and `tokens` (B, T) hold sentences and the ids they must get from AutoTokenizer, 0 where a row has ended.
+and `tokens` (B, T) hold sentences and the ids they must get from AutoTokenizer, 0 where a row has ended
+(leave out sentences that spell a special token: transformers obeys them, we do not).
 """
 
 import argparse

@@ -89,7 +89,9 @@ def test_what_padding_holds_does_not_change_real_tokens():
     layer = attention()
     other = np.where(MASK[..., None] == 1, X, 100.0).astype("float32")
     real = MASK == 1
-    np.testing.assert_allclose(array(layer(other, MASK))[real], array(layer(X, MASK))[real], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        array(layer(other, MASK))[real], array(layer(X, MASK))[real], rtol=0, atol=1e-6
+    )
 
 
 def test_attention_dropout_removes_probabilities_in_training_only():

@@ -70,7 +70,9 @@ def test_heads_that_do_not_divide_the_width_are_refused():
 
 
 def test_a_rebuilt_block_has_the_same_configuration_and_outputs():
-    layer = block(layer_norm_epsilon=EPSILON, activation="gelu_approximate", dropout=0.3, attention_dropout=0.2)
+    layer = block(
+        layer_norm_epsilon=EPSILON, activation="gelu_approximate", dropout=0.3, attention_dropout=0.2
+    )
     rebuilt = EncoderBlock.from_config(layer.get_config())
     rebuilt.build(X.shape)
     rebuilt.set_weights(layer.get_weights())

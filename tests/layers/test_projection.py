@@ -33,7 +33,10 @@ def test_projection_gives_the_gradients_of_dense(shape):
     # One step of plain descent at rate 1 moves every weight by minus its gradient; that of the first layer
     # passes through the second.
     rng = np.random.default_rng(2)
-    x, y = rng.normal(size=(6, *shape)).astype("float32"), rng.normal(size=(6, *shape[:-1], 3)).astype("float32")
+    x, y = (
+        rng.normal(size=(6, *shape)).astype("float32"),
+        rng.normal(size=(6, *shape[:-1], 3)).astype("float32"),
+    )
     moved = []
     for model in twins(*shape):
         before = model.get_weights()

@@ -39,7 +39,8 @@ def test_numpy_numbers_are_numbers():
 
 
 def test_a_column_with_one_word_stands_at_the_left():
-    assert render(["n"], [["all"], [1], [True]]).splitlines()[3:] == ["1", "True"]
+    assert render(["n"], [["all"], [1]]).splitlines()[2:] == ["all", "1"]
+    assert render(["n"], [[True], [False]]).splitlines()[2:] == ["True", "False"]
 
 
 def test_control_characters_cannot_reach_the_terminal():

@@ -51,14 +51,16 @@ CONTEXTS = (
 def chosen_code_points() -> list[int]:
     """The edges of every stretch that is treated alike, and characters that change in some way."""
     points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
-    chosen, previous = set(), None
+    chosen, previous, before = set(), None, 0
     for point in points:
         char = chr(point)
         # Private use and unassigned stretches are long and alike; marks and punctuation matter most.
         kind = (unicodedata.category(char), google_reference.words(f"a{char}b") == [f"a{char}b"])
         if kind != previous and (kind[0] not in ("Lu", "Ll", "No", "So", "Sm") or point % 4 == 0):
-            chosen |= {point} if previous is None else {point, before}
-        if len(unicodedata.normalize("NFD", char.lower())) > 2 and (point < 0xAC00 or point % SAMPLE_EVERY == 0):
+            chosen |= {before, point}
+        if len(unicodedata.normalize("NFD", char.lower())) > 2 and (
+            point < 0xAC00 or point % SAMPLE_EVERY == 0
+        ):
             chosen.add(point)
         elif char.lower() != char and point % SAMPLE_EVERY == 0:
             chosen.add(point)

@@ -29,6 +29,8 @@ def test_the_loss_of_bfloat16_logits_is_float32():
 
 
 def test_a_loss_survives_serialisation():
-    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(SparseCrossentropy()))
+    restored = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(SparseCrossentropy())
+    )
     assert isinstance(restored, SparseCrossentropy)
     assert float(restored(LABELS, LOGITS)) == pytest.approx(EACH.mean(), rel=1e-6)

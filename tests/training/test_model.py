@@ -10,7 +10,11 @@ from keras_bert.training.losses import SparseCrossentropy
 from keras_bert.training.model import BertModel
 
 IDS = np.random.default_rng(0).integers(0, 30, (4, 6)).astype("int32")
-X = {"token_ids": IDS, "segment_ids": IDS % 2, "padding_mask": (np.arange(6) < [[6], [4], [5], [2]]).astype("int32")}
+X = {
+    "token_ids": IDS,
+    "segment_ids": IDS % 2,
+    "padding_mask": (np.arange(6) < [[6], [4], [5], [2]]).astype("int32"),
+}
 Y = np.array([0, 1, 2, 0])
 
 
@@ -85,7 +89,9 @@ def test_a_clone_is_a_bert_model(model):
 
 def test_sample_weights_reach_the_loss(model):
     model.compile(metrics=[])
-    each = [float(model.test_on_batch({k: v[i : i + 1] for k, v in X.items()}, Y[i : i + 1])) for i in range(4)]
+    each = [
+        float(model.test_on_batch({k: v[i : i + 1] for k, v in X.items()}, Y[i : i + 1])) for i in range(4)
+    ]
     weights = np.array([2.0, 0.0, 0.5, 1.0])
     loss = float(model.test_on_batch(X, Y, sample_weight=weights))
     assert loss == pytest.approx((weights * each).sum() / 4, rel=1e-5)

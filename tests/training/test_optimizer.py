@@ -134,7 +134,11 @@ def test_a_token_that_comes_twice_counts_with_the_sum_of_its_gradients(form, cli
 
 def test_the_settings_survive_serialisation():
     optimizer = kb.AdamW(
-        kb.WarmupLinear(1e-3, 100, 10), weight_decay=0.2, epsilon=1e-5, not_decayed=["x$"], global_clipnorm=3.0
+        kb.WarmupLinear(1e-3, 100, 10),
+        weight_decay=0.2,
+        epsilon=1e-5,
+        not_decayed=["x$"],
+        global_clipnorm=3.0,
     )
     restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
     assert restored.not_decayed == ("x$",)
@@ -143,9 +147,8 @@ def test_the_settings_survive_serialisation():
 
 def test_the_defaults_are_those_bert_is_fine_tuned_with():
     config = kb.AdamW().get_config()
-    assert {name: config[name] for name in ("beta_1", "beta_2", "epsilon", "weight_decay", "global_clipnorm")} == {
-        "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6, "weight_decay": 0.01, "global_clipnorm": 1.0,
-    }  # fmt: skip
+    expected = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6, "weight_decay": 0.01, "global_clipnorm": 1.0}
+    assert {name: config[name] for name in expected} == expected
 
 
 def test_every_weight_of_a_bert_but_biases_and_normalisations_is_decayed():

@@ -1,0 +1,206 @@
+"""What a model is fed in an epoch: every row, once, in batches as long as they need to be."""
+
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import keras_bert as kb
+from keras_bert.data import pipeline
+from keras_bert.data.pipeline import Rows, batches, open_source
+from keras_bert.errors import DataError
+from keras_bert.tasks.classification import Classification
+
+NUM_ROWS, BATCH = 57, 4
+# Row i is i % 9 + 1 times the word "i": what is in a batch can be read off its ids.
+TEXTS = [" ".join([str(i)] * (i % 9 + 1)) for i in range(NUM_ROWS)]
+LABELS = ["even" if i % 2 == 0 else "odd" for i in range(NUM_ROWS)]
+FIRST_WORD, CLS, SEP = 5, 2, 3
+
+
+class NumberTokenizer:
+    """Stands for `InGraphTokenizer`, which is tested elsewhere and slow to trace: a word is its own id."""
+
+    def features(self, texts, text_pairs=None, max_length=None):
+        assert text_pairs is None and max_length == 12
+        words = tf.strings.to_number(tf.strings.split(texts), tf.int32) + FIRST_WORD
+        ends = tf.ones([words.nrows(), 1], tf.int32)
+        ids = tf.concat([CLS * ends, words, SEP * ends], axis=1)
+        mask = tf.ones_like(ids).to_tensor()
+        return {"token_ids": ids.to_tensor(), "segment_ids": tf.zeros_like(mask), "padding_mask": mask}
+
+
+@pytest.fixture
+def task():
+    return Classification(["even", "odd"], max_length=12)
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    """An epoch of several windows, the last of them neither whole nor a whole number of batches."""
+    monkeypatch.setattr(pipeline, "WINDOW_BATCHES", 3)
+
+
+def rows_of(source, task, **kwargs):
+    return Rows(open_source(source, task, **kwargs), task)
+
+
+@pytest.fixture
+def dataset_of(task):
+    def make(source=(TEXTS, LABELS), batch_size=BATCH, training=True, seed=0, **kwargs):
+        rows = rows_of(source, task, **kwargs)
+        return batches(rows, NumberTokenizer(), batch_size, training=training, seed=seed)
+
+    return make
+
+
+def epoch(dataset):
+    """One epoch as the numbers of its rows, a list a batch."""
+    return [[int(ids[1]) - FIRST_WORD for ids in x["token_ids"].numpy()] for x, *_ in dataset]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_row_appears_exactly_once_an_epoch(dataset_of, small_windows, training):
+    dataset = dataset_of(training=training)
+    for _ in range(2):
+        assert sorted(sum(epoch(dataset), [])) == list(range(NUM_ROWS))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "training"), [(1, True), (4, True), (19, True), (100, True), (4, False)]
+)
+def test_an_epoch_has_the_rounded_up_number_of_batches(dataset_of, batch_size, training):
+    dataset = dataset_of(batch_size=batch_size, training=training)
+    sizes = [len(batch) for batch in epoch(dataset)]
+    assert len(sizes) == int(dataset.cardinality()) == -(-NUM_ROWS // batch_size)
+    assert sorted(sizes)[1:] == [batch_size] * (len(sizes) - 1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_batch_is_as_long_as_its_longest_text(dataset_of, small_windows, training):
+    for x, *_ in dataset_of(training=training):
+        lengths = x["padding_mask"].numpy().sum(axis=1)
+        assert {tensor.shape[1] for tensor in x.values()} == {lengths.max()}
+
+
+def test_the_texts_of_a_training_batch_are_of_nearly_one_length(dataset_of):
+    padding = {}
+    for training in (True, False):
+        masks = [x["padding_mask"].numpy() for x, *_ in dataset_of(training=training)]
+        padding[training] = sum((mask == 0).sum() for mask in masks)
+    assert padding[True] < padding[False] / 2
+
+
+def test_evaluation_keeps_the_order_of_the_rows(dataset_of):
+    assert sum(epoch(dataset_of(training=False)), []) == list(range(NUM_ROWS))
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_seed_others(dataset_of, small_windows):
+    first, again, other = (dataset_of(seed=seed) for seed in (1, 1, 2))
+    epochs = epoch(first), epoch(first)
+    assert (epoch(again), epoch(again)) == epochs
+    assert epoch(other) not in epochs
+
+
+def test_every_epoch_is_shuffled_anew(dataset_of, small_windows):
+    dataset = dataset_of()
+    first, second = epoch(dataset), epoch(dataset)
+    assert first != second
+    # Not only the order of the batches is new, but also what is in them.
+    assert sorted(map(sorted, first)) != sorted(map(sorted, second))
+
+
+def test_batches_do_not_come_in_the_order_of_their_length(dataset_of):
+    widths = [x["token_ids"].shape[1] for x, *_ in dataset_of()]
+    assert widths != sorted(widths) and widths != sorted(widths, reverse=True)
+
+
+def test_labels_and_weights_stay_with_their_rows(dataset_of, small_windows):
+    rows = [
+        {"text": t, "label": n, "sample_weight": i / 8}
+        for i, (t, n) in enumerate(zip(TEXTS, LABELS, strict=True))
+    ]
+    for x, labels, weights in dataset_of(rows):
+        numbers = x["token_ids"].numpy()[:, 1] - FIRST_WORD
+        assert labels.numpy().tolist() == (numbers % 2).tolist()
+        assert weights.numpy().tolist() == (numbers / 8).tolist()
+
+
+def test_rows_without_a_weight_weigh_one(dataset_of):
+    assert {float(weight) for *_, weights in dataset_of() for weight in weights} == {1.0}
+
+
+ONE = {"text": ["1", "2 2"], "label": ["odd", "even"]}
+SOURCES = {
+    "tuple": lambda: (ONE["text"], ONE["label"]),
+    "dict of lists": lambda: ONE,
+    "list of dicts": lambda: [dict(zip(ONE, row, strict=True)) for row in zip(*ONE.values(), strict=True)],
+    "DataFrame": lambda: pd.DataFrame(ONE),
+    "tf.data": lambda: tf.data.Dataset.from_tensor_slices(ONE),
+    "batched tf.data": lambda: tf.data.Dataset.from_tensor_slices(ONE).batch(2),
+    "generator": lambda: (dict(zip(ONE, row, strict=True)) for row in zip(*ONE.values(), strict=True)),
+    "other names": lambda: tf.data.Dataset.from_tensor_slices(
+        {"sentence": ONE["text"], "class": ONE["label"]}
+    ),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_kind_of_source_gives_the_same_batches(dataset_of, source):
+    [(x, labels, weights)] = dataset_of(SOURCES[source](), training=False)
+    assert x["token_ids"].numpy().tolist() == [[2, 6, 3, 0], [2, 7, 7, 3]]
+    assert x["padding_mask"].numpy().tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert labels.numpy().tolist() == [1, 0] and weights.numpy().tolist() == [1.0, 1.0]
+
+
+def test_a_file_gives_the_same_batches(dataset_of, tmp_path):
+    path = tmp_path / "train.tsv"
+    path.write_text("label\ttext\nodd\t1\neven\t2 2\n")
+    [(x, labels, _)] = dataset_of(path, training=False)
+    assert x["token_ids"].numpy().tolist() == [[2, 6, 3, 0], [2, 7, 7, 3]]
+    assert labels.numpy().tolist() == [1, 0]
+
+
+def test_columns_can_be_named(dataset_of):
+    source = tf.data.Dataset.from_tensor_slices({"body": ["1"], "kind": ["odd"]})
+    [(x, labels, _)] = dataset_of(source, training=False, columns={"text": "body", "label": "kind"})
+    assert x["token_ids"].numpy().tolist() == [[2, 6, 3]] and labels.numpy().tolist() == [1]
+
+
+def test_pairs_become_two_segments(task):
+    tokenizer = kb.Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "0", "1", "2", "3"])
+    rows = rows_of([{"text": "1", "text_pair": "2 3", "label": "odd"}, {"text": "0", "label": "even"}], task)
+    [(x, *_)] = batches(rows, tokenizer.in_graph(), BATCH, training=False)
+    assert x["token_ids"].numpy()[0].tolist() == [2, 6, 3, 7, 8, 3]
+    assert x["segment_ids"].numpy()[0].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([{"text": "w1", "label": "odd"}, {"text": "w1", "label": "green"}], "row 2: Unknown label 'green'"),
+        ([{"text": "w1", "label": "odd"}, {"text": "w1", "label": " "}], "row 2: The 'label' is empty"),
+        ([{"text": "w1", "label": "odd", "weight": -1}], "row 1: The sample weight is -1"),
+        ([{"text": "w1", "label": "odd", "weight": "much"}], "row 1: The sample weight is 'much'"),
+        ([{"text": 5, "label": "odd"}], "row 1: The 'text' is not a text but int 5"),
+        ([], "rows: There are no rows"),
+        (tf.data.Dataset.from_tensor_slices({"body": ["w1"], "label": ["odd"]}), "'text'"),
+        (tf.data.Dataset.from_tensor_slices((["w1"], ["odd"])), "The dataset yields tuple"),
+    ],
+    ids=str,
+)
+def test_a_row_that_cannot_be_used_is_refused_with_its_place(dataset_of, source, message):
+    with pytest.raises(DataError) as refusal:
+        dataset_of(source)
+    assert message in str(refusal.value)
+
+
+def test_a_mistake_in_the_last_line_is_found_before_the_first_batch(dataset_of, tmp_path):
+    path = tmp_path / "train.tsv"
+    path.write_text("text\tlabel\n" + "w1\todd\n" * 20 + "w1\tgreen\n")
+    with pytest.raises(DataError, match="train.tsv:22: Unknown label 'green'.*'even', 'odd'"):
+        dataset_of(path)
+
+
+def test_a_batch_size_below_one_is_refused(dataset_of):
+    with pytest.raises(DataError, match="batch size is 0"):
+        dataset_of(batch_size=0)

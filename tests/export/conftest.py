@@ -1,0 +1,68 @@
+"""A small model whose answers differ from text to text, and a reader that needs no fresh process."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_bert as kb
+from keras_bert.export import proof
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *LETTERS,
+    *(f"##{c}" for c in LETTERS),
+    "film",
+    ".",
+    "我",
+]
+
+
+def _small_bert(**config):
+    keras.utils.set_random_seed(3)
+    shape = kb.BertConfig.preset("tiny", vocabulary_size=len(PIECES), initializer_range=0.1, **config)
+    labels = ["negative", "positive", "neither"]
+    return kb.Bert.from_config(shape, kb.Tokenizer(PIECES), "classification", labels=labels, max_length=32)
+
+
+@pytest.fixture(scope="session")
+def small_bert():
+    """Makes a tiny BERT, with random weights large enough that its answers depend on the text."""
+    return _small_bert
+
+
+@pytest.fixture(scope="session")
+def bert():
+    """One such BERT for all tests here: its graphs are traced once."""
+    return _small_bert()
+
+
+@pytest.fixture
+def no_process(monkeypatch):
+    """Artefacts are "read back" without a fresh process: every answer is the expected one."""
+
+    def ask(artefacts):
+        return [
+            {"answers": [q.expected for q in artefact["questions"]], "load_seconds": 0.1, "latency_ms": 1.0}
+            for artefact in artefacts
+        ]
+
+    monkeypatch.setattr(proof, "ask", ask)
+
+
+@pytest.fixture
+def wrong_reader(monkeypatch, no_process):
+    """The same, but every score is off by a ten-thousandth."""
+    right = proof.ask
+
+    def ask(artefacts):
+        results = right(artefacts)
+        for result in results:
+            result["answers"] = [{**a, "scores": a["scores"] + np.float32(1.2e-4)} for a in result["answers"]]
+        return results
+
+    monkeypatch.setattr(proof, "ask", ask)

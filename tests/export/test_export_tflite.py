@@ -1,0 +1,133 @@
+"""TFLite files: the same answers from built-in operations, float32 and with weights of 8 bits."""
+
+import importlib.util
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bert as kb
+from keras_bert.errors import ExportError, MissingExtraError, OutputError, UsageError
+from keras_bert.export import export, tflite
+from keras_bert.export.signatures import Served, static_signature
+
+ROWS = {"text": ["a film", "b", "zz 我."], "text_pair": ["good", "", "film."]}
+
+
+@pytest.fixture(scope="module")
+def reports(bert, tmp_path_factory):
+    """The reports of true exports, read back in fresh processes."""
+    folder = tmp_path_factory.mktemp("out")
+    return {
+        quantize: bert.export(
+            folder / f"{quantize}.tflite", format="tflite", quantize=quantize, probe_columns=ROWS
+        )
+        for quantize in tflite.QUANTIZE
+    }
+
+
+def test_float32_answers_as_the_model(bert, reports):
+    assert reports["float32"]["max_difference"] <= 1e-5
+    expected = [row["scores"] for row in bert.predict(ROWS)]
+    np.testing.assert_allclose(reports["float32"]["probe_scores"], expected, atol=1e-5)
+
+
+def test_weights_of_8_bits_are_a_quarter_and_answer_nearly_the_same(reports):
+    small, whole = reports["dynamic_int8"], reports["float32"]
+    assert small["weights_bytes"] < 0.27 * whole["weights_bytes"]
+    assert 0 < small["max_difference"] < 0.05
+
+
+@pytest.mark.slow
+def test_a_real_model_shrinks_to_a_quarter(minilm_folder, tmp_path, no_process):
+    bert = kb.load(minilm_folder, task="classification", labels=["negative", "positive"])
+    size = {
+        quantize: bert.export(tmp_path / quantize, format="tflite", quantize=quantize)["bytes"]
+        for quantize in tflite.QUANTIZE
+    }
+    assert size["dynamic_int8"] <= 0.27 * size["float32"]
+
+
+@pytest.mark.parametrize("quantize", tflite.QUANTIZE)
+def test_every_operation_is_built_in_and_gelu_is_one(bert, reports, quantize):
+    counts = reports[quantize]["op_counts"]
+    assert counts["GELU"] == bert.config.num_layers
+    assert not {"CUSTOM", "ERF"} & set(counts)
+    assert reports[quantize]["ops"] == sorted(counts)
+
+
+def test_the_report_can_be_written_as_json_and_tells_the_truth(reports):
+    for report in reports.values():
+        assert json.loads(json.dumps(report)) == report
+        assert report["bytes"] == os.path.getsize(report["path"])
+        [signature] = report["signatures"].values()
+        assert sorted(signature["inputs"]) == ["padding_mask", "segment_ids", "token_ids"]
+        assert signature["outputs"] == ["score", "scores"]
+        assert (report["length"], report["labels"]) == (32, ["negative", "positive", "neither"])
+
+
+def test_the_approximate_gelu_is_fused_too(small_bert, tmp_path):
+    bert = small_bert(activation="gelu_approximate")
+    function = static_signature(bert, length=12)
+    (tmp_path / "model.tflite").write_bytes(tflite._convert(Served([function]), function, "float32"))
+    ops, _ = tflite._contents(tmp_path / "model.tflite")
+    assert ops["GELU"] == bert.config.num_layers
+
+
+def test_a_model_that_computes_in_bfloat16_becomes_float32(bert):
+    half = type(bert)(bert.config, bert.tokenizer, bert.task, dtype="mixed_bfloat16")
+    for ours, theirs in zip(half.model.weights, bert.model.weights, strict=True):
+        ours.assign(theirs)
+    assert tflite._in_float32(bert) is bert
+    twin = tflite._in_float32(half)
+    assert {layer.compute_dtype for layer in twin.model.layers} == {"float32"}
+    for ours, theirs in zip(twin.model.weights, bert.model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_difference_leaves_the_old_file(bert, tmp_path, wrong_reader):
+    (tmp_path / "model.tflite").write_bytes(b"old")
+    with pytest.raises(ExportError, match="differs"):
+        bert.export(tmp_path / "model.tflite", format="tflite", quantize="float32")
+    assert os.listdir(tmp_path) == ["model.tflite"]
+    assert (tmp_path / "model.tflite").read_bytes() == b"old"
+
+
+def test_an_unwritable_file_is_said(bert, tmp_path, no_process):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OutputError, match="file"):
+        bert.export(tmp_path / "file" / "model.tflite", format="tflite")
+
+
+def test_an_operation_that_is_not_built_in_is_refused(tmp_path):
+    module = tf.Module()
+    function = tf.function(tf.math.erfc).get_concrete_function(tf.TensorSpec([4]))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    converter.allow_custom_ops = True
+    (tmp_path / "model.tflite").write_bytes(converter.convert())
+    with pytest.raises(ExportError, match="Erfc"):
+        tflite._contents(tmp_path / "model.tflite")
+
+
+def test_a_missing_reader_is_said_with_the_command_that_installs_it(bert, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="pip install"):
+        bert.export(tmp_path / "model.tflite", format="tflite")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"quantize": "int4"}, "dynamic_int8, float32"),
+        ({"length": 513}, "to 512"),
+        ({"length": 4}, "from 5"),
+        ({"columns": ["text"]}, "no option 'columns'"),
+        ({"probe_columns": {"title": ["a"]}}, "title"),
+    ],
+)
+def test_what_does_not_exist_is_refused(bert, tmp_path, options, said):
+    with pytest.raises(UsageError, match=said):
+        export(bert, tmp_path / "model.tflite", format="tflite", **options)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,29 @@
+"""The registry of tasks, and the contract each keeps."""
+
+import json
+
+import pytest
+
+from keras_bert.errors import UsageError
+from keras_bert.tasks import TASKS, task_class
+from keras_bert.tasks.base import Task
+
+
+def test_an_unknown_task_is_refused_with_the_names_there_are():
+    with pytest.raises(UsageError, match="no task 'foretelling'.*classification"):
+        task_class("foretelling")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_filed_under_its_own_name(name):
+    assert task_class(name).name == name
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_keeps_the_whole_contract(name):
+    kind = task_class(name)
+    assert issubclass(kind, Task)
+    required = ("check_row", "features", "target_columns", "targets", "head", "answer", "rows", "scores")
+    assert [method for method in required if getattr(kind, method) is getattr(Task, method)] == []
+    assert kind.columns and kind.label_columns and kind.main_score
+    json.dumps([kind.columns, kind.optional_columns, kind.label_columns])

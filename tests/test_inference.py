@@ -1,0 +1,122 @@
+"""`predict` and `serve` are one function: order, padding and company do not change an answer."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bert as kb
+from keras_bert.errors import DataError
+from keras_bert.inference import Answerer, text_columns
+
+WORDS = "a an warm cold funny dull film play was is not and good bad plot".split()
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+TEXTS = [
+    "a warm film",
+    "",
+    "dull",
+    "the plot was not bad and the film was good " * 3,
+    "a cold play",
+    "film film",
+]
+
+
+@pytest.fixture(scope="module")
+def bert():
+    """Random weights large enough that every text gets another score."""
+    config = kb.BertConfig(len(PIECES), 2, 2, 16, 32, max_sequence_length=20, initializer_range=0.4)
+    bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), "classification", labels=["bad", "fair", "good"])
+    rng = np.random.default_rng(0)
+    for weight in bert.model.weights:
+        weight.assign(rng.normal(scale=0.4, size=weight.shape))
+    return bert
+
+
+def scores(answers):
+    return np.array([answer["scores"] for answer in answers])
+
+
+def test_answers_come_in_the_order_of_the_texts_and_equal_serving_row_by_row(bert):
+    answers = bert.predict(TEXTS, batch_size=2)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        served = bert.serve(tf.constant([text]))
+        np.testing.assert_allclose(answer["scores"], served["scores"][0], rtol=0, atol=1e-6)
+        assert answer["label"] == served["label"][0].numpy().decode()
+    assert np.ptp(scores(answers), axis=0).max() > 0.1
+
+
+def test_the_batch_size_does_not_change_an_answer(bert):
+    one, many = bert.predict(TEXTS, batch_size=1), bert.predict(TEXTS, batch_size=100)
+    np.testing.assert_allclose(scores(one), scores(many), rtol=0, atol=1e-6)
+
+
+def test_predict_gives_the_rows_of_what_is_served(bert):
+    served = {name: tensor.numpy() for name, tensor in bert.serve(tf.constant(TEXTS)).items()}
+    for answer, row in zip(bert.predict(TEXTS), bert.task.rows(served), strict=True):
+        assert answer["label"] == row["label"] and answer["score"] == pytest.approx(row["score"], abs=1e-6)
+
+
+def test_pairs_are_answered_as_they_are_served(bert):
+    pairs = TEXTS[::-1]
+    served = bert.serve(tf.constant(TEXTS), tf.constant(pairs))["scores"]
+    np.testing.assert_allclose(scores(bert.predict(TEXTS, pairs)), served, rtol=0, atol=1e-6)
+    assert np.abs(scores(bert.predict(TEXTS)) - served).max() > 0.01
+
+
+def test_a_single_text_gives_a_list_of_one_answer(bert):
+    assert len(bert.predict("a warm film")) == 1
+
+
+def test_no_text_gives_no_answer(bert):
+    assert bert.predict([]) == []
+
+
+def test_columns_can_be_given_by_name(bert):
+    assert bert.predict({"text": TEXTS, "text_pair": TEXTS}) == bert.predict(TEXTS, TEXTS)
+
+
+def test_ids_give_the_answer_of_the_text_they_stand_for(bert):
+    features = bert.preprocess(tf.constant(TEXTS))
+    length = tf.reduce_sum(features["padding_mask"], axis=1)
+    answer = bert.answerer.ids(features["token_ids"], features["segment_ids"], length)
+    served = bert.serve(tf.constant(TEXTS))
+    np.testing.assert_allclose(answer["scores"], served["scores"], rtol=0, atol=1e-6)
+
+
+def test_what_a_server_pads_ids_with_does_not_change_an_answer(bert):
+    # TensorFlow Serving pads with the first element of the tensor, here [CLS].
+    ids = tf.constant([[2, 5, 7, 3]])
+    short = bert.answerer.ids(ids, tf.zeros_like(ids), tf.constant([4]))
+    padded = tf.constant([[2, 5, 7, 3, 2, 2, 2]])
+    long = bert.answerer.ids(padded, tf.zeros_like(padded), tf.constant([4]))
+    np.testing.assert_allclose(long["scores"], short["scores"], rtol=0, atol=1e-6)
+
+
+def test_the_model_is_not_tracked_by_the_served_function(bert):
+    # A SavedModel that tracks a Keras model stores every weight twice.
+    assert isinstance(bert.answerer, Answerer) and bert.answerer.variables == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "text_pair", "message"),
+    [
+        (["a", 5], None, "text, row 2: Not a text but int"),
+        ([None], None, "text, row 1: Not a text but NoneType"),
+        (["a", "b"], ["a"], "The columns differ in length"),
+        ({"text_pair": ["a"]}, None, "The column 'text' is missing"),
+        ({"text": ["a"], "review": ["b"]}, None, "Unknown column 'review'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_text_is_refused(bert, texts, text_pair, message):
+    with pytest.raises(DataError) as refusal:
+        text_columns(bert.task, texts, text_pair)
+    assert message in str(refusal.value)
+
+
+def test_mixed_bfloat16_answers_as_float32_does(bert):
+    mixed = kb.Bert(bert.config, bert.tokenizer, bert.task, dtype="mixed_bfloat16")
+    mixed.model.set_weights(bert.model.get_weights())
+    answers = mixed.predict(TEXTS)
+    # The probabilities come from float32 logits of a [CLS] vector of 8 binary digits.
+    np.testing.assert_allclose(scores(answers), scores(bert.predict(TEXTS)), rtol=0, atol=0.05)
+    np.testing.assert_allclose(scores(answers).sum(axis=-1), 1.0, rtol=0, atol=1e-6)

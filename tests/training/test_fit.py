@@ -1,0 +1,57 @@
+"""`fit` trains as BERT is fine-tuned, stops where that has become pointless, and keeps a log."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_bert as kb
+from keras_bert.errors import TrainingError
+from keras_bert.tasks.classification import Classification
+from keras_bert.training.fit import MetricsLog, fit
+
+tf = pytest.importorskip("tensorflow")
+
+IDS = np.random.default_rng(0).integers(5, 30, (12, 6)).astype("int32")
+FEATURES = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": 0 * IDS + 1}
+LABELS = (IDS[:, 1] % 2).astype("int32")
+
+
+def data(labels=LABELS):
+    return tf.data.Dataset.from_tensor_slices((FEATURES, labels)).batch(4)
+
+
+def model():
+    keras.utils.set_random_seed(0)
+    config = kb.BertConfig(30, 1, 2, 8, 16, dropout=0.0, attention_dropout=0.0)
+    return Classification(["a", "b"], max_length=16).head(kb.bert_encoder(config), config)
+
+
+def test_the_rate_rises_over_a_share_of_all_steps_and_falls_to_zero():
+    bert = model()
+    fit(bert, data(), epochs=4, learning_rate=1e-3, warmup_proportion=0.25, weight_decay=0.2)
+    schedule = bert.optimizer._learning_rate
+    assert schedule.get_config() == {"peak": 1e-3, "total_steps": 12, "warmup_steps": 3}
+    assert bert.optimizer.weight_decay == 0.2
+    assert float(bert.optimizer.learning_rate) == 0.0
+
+
+def test_a_number_of_warmup_steps_goes_before_the_proportion():
+    bert = model()
+    fit(bert, data(), epochs=1, warmup_steps=2)
+    assert bert.optimizer._learning_rate.warmup_steps == 2
+
+
+def test_a_loss_that_is_no_number_stops_the_run_at_once():
+    bert = model()
+    bert.get_layer("classifier").kernel.assign(np.full((8, 2), np.nan, "float32"))
+    with pytest.raises(TrainingError, match="The loss is nan at batch 1"):
+        fit(bert, data(), epochs=1)
+
+
+def test_the_log_holds_every_nth_step_and_every_epoch():
+    log = MetricsLog(batch_size=4, every=2)
+    fit(model(), data(), data(), epochs=2, callbacks=[log])
+    assert [(row["epoch"], row["step"], "val_loss" in row) for row in log.rows] == [
+        (1, 2, False), (1, 3, True), (2, 4, False), (2, 6, False), (2, 6, True),
+    ]  # fmt: skip
+    assert all(isinstance(value, (int, float)) for row in log.rows for value in row.values())
