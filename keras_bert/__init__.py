@@ -17,7 +17,7 @@ _HOME = {
     "bert_encoder": "keras_bert.encoder",
     "load": "keras_bert.bert",
 }
-__all__ = sorted(_HOME)
+__all__ = list(_HOME)
 
 
 def __getattr__(name):

@@ -116,7 +116,7 @@ class Bert:
                 remedy='load it with one: kb.load(folder, task="classification", labels=[...])',
             )  # fmt: skip
 
-    def dataset(self, source, batch_size=32, *, training=False, seed=0, columns=None, encoding=None):
+    def dataset(self, source, batch_size=32, *, training=False, seed=0, **reading):
         """Batches for `bert.model.fit` and `evaluate`.
 
         Args:
@@ -125,15 +125,15 @@ class Bert:
             batch_size: int. GLOBAL batch size.
             training: bool. Shuffle anew every epoch and batch texts of nearly equal length.
             seed: int. Of the shuffling.
-            columns: dict or None. Our column name -> the file's column name or position.
-            encoding: str or None. None means UTF-8 (or UTF-16 with its mark).
+            **reading: `columns`, a dict from our column name to the source's column name or position; for
+                a file also `encoding` (UTF-8 by default) and `delimiter`.
         Returns:
             `tf.data.Dataset` of (features, targets, sample weights).
         Raises:
             DataError: a row that cannot be used, with file and line.
         """
         self._need_task()
-        rows = Rows(open_source(source, self.task, columns=columns, encoding=encoding), self.task)
+        rows = Rows(open_source(source, self.task, **reading), self.task)
         return batches(rows, self._in_graph, batch_size, training=training, seed=seed)
 
     def preprocess(self, texts, text_pair=None) -> dict:
@@ -170,10 +170,10 @@ class Bert:
         columns = text_columns(self.task, texts, text_pair)
         return predict(self.answerer, self.task, columns, batch_size)
 
-    def evaluate(self, source, *, batch_size=32, columns=None, encoding=None) -> dict:
+    def evaluate(self, source, *, batch_size=32, **reading) -> dict:
         """The task's scores over a whole source (as `dataset` takes it), from what `predict` answers."""
         self._need_task()
-        rows = list(Rows(open_source(source, self.task, columns=columns, encoding=encoding), self.task))
+        rows = list(Rows(open_source(source, self.task, **reading), self.task))
         texts = {name: [row[name] for row in rows] for name in rows[0] if name not in self.task.label_columns}
         answers = predict(self.answerer, self.task, texts, batch_size)
         return {**self.task.scores(rows, answers), "rows": len(rows)}

@@ -81,7 +81,8 @@ class BertConfig:
             )
         if self.activation not in ACTIVATIONS:
             raise ConfigError(
-                f"`activation` must be one of {', '.join(ACTIVATIONS)}. Received: activation={self.activation!r}"
+                f"`activation` must be one of {', '.join(ACTIVATIONS)}. "
+                f"Received: activation={self.activation!r}"
             )
         for name in ("dropout", "attention_dropout", "classifier_dropout"):
             value = getattr(self, name)

@@ -25,9 +25,7 @@ def run(values, positional):
     """Loads, scores, prints."""
     path = options.existing_file(values.input_file, "input_file")
     bert = options.load(values)
-    scores = bert.evaluate(
-        path, batch_size=values.eval_batch_size, columns=options.columns(values), encoding=values.encoding
-    )
+    scores = bert.evaluate(path, batch_size=values.eval_batch_size, **options.reading(values))
     from keras_bert.reports.scores import score_table
 
     print(score_table(scores, bert.task.labels))

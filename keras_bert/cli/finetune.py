@@ -29,14 +29,14 @@ def define(values):
     define_training(values)
 
 
-def define_training(values):
-    """The flags of the training itself, which `quickstart` has too."""
+def define_training(values, batch_size=32, learning_rate=5e-5, epochs=3):
+    """The flags of the training itself, which `quickstart` has too, with the verb's defaults."""
     flags.DEFINE_integer(
-        "train_batch_size", 32, "texts in a batch, all replicas together", 1, flag_values=values
+        "train_batch_size", batch_size, "texts in a batch, all replicas together", 1, flag_values=values
     )
     flags.DEFINE_integer("eval_batch_size", 32, "texts in an evaluation batch", 1, flag_values=values)
-    flags.DEFINE_float("learning_rate", 5e-5, "highest rate", 0.0, flag_values=values)
-    flags.DEFINE_integer("num_train_epochs", 3, "passes over the training file", 1, flag_values=values)
+    flags.DEFINE_float("learning_rate", learning_rate, "highest rate", 0.0, flag_values=values)
+    flags.DEFINE_integer("num_train_epochs", epochs, "passes over the training file", 1, flag_values=values)
     flags.DEFINE_float(
         "warmup_proportion", 0.1, "share of the steps in which the rate rises", 0.0, 1.0, flag_values=values
     )
@@ -74,8 +74,7 @@ def run(values, positional):
             lowercase=values.do_lower_case,
             labels=values.labels,
             max_length=options.task_settings(values).get("max_length"),
-            columns=options.columns(values),
-            encoding=values.encoding,
+            reading=options.reading(values),
             **training_settings(values),
         )
     )

@@ -1,4 +1,4 @@
-"""The flags that several verbs share, and what they mean to the library. Google's names where Google had them."""
+"""The flags that several verbs share, and what they mean to the library."""
 
 import os
 import pathlib
@@ -27,21 +27,29 @@ def define_model(values):
 
 
 def define_data(values):
-    """--encoding and the columns' names or positions."""
+    """How the files are read: --encoding, --delimiter, and the columns' names or positions."""
     flags.DEFINE_string(
         "encoding", None, "of the files, such as gb18030; without it UTF-8", flag_values=values
+    )
+    flags.DEFINE_string(
+        "delimiter",
+        None,
+        "of the fields, such as tab or ;, where the suffix does not say",
+        flag_values=values,
     )
     for name in COLUMNS:
         text = f"the file's column for `{name}`: its name, or its position from 0 in a file without header"
         flags.DEFINE_string(f"{name}_column", None, text, flag_values=values)
 
 
-def columns(values) -> dict | None:
-    """The --*_column flags as the `columns` argument of the readers."""
+def reading(values) -> dict:
+    """The flags of `define_data` as arguments of the readers; what was not given is left out."""
     given = {name: values[f"{name}_column"].value for name in COLUMNS}
-    return {
+    columns = {
         name: int(value) if value.isdigit() else value for name, value in given.items() if value is not None
-    } or None
+    }
+    arguments = {"columns": columns, "encoding": values.encoding, "delimiter": values.delimiter}
+    return {name: value for name, value in arguments.items() if value}
 
 
 def task_settings(values, **more) -> dict:

@@ -63,7 +63,7 @@ def _columns_of(values, task) -> dict:
 
     rows = rows_from(
         values.input_file, wanted=task.columns, optional=task.optional_columns,
-        columns=options.columns(values), encoding=values.encoding,
+        **options.reading(values),
     )  # fmt: skip
     rows = [row for _, row in rows]
     names = [name for name in (*task.columns, *task.optional_columns) if any(row.get(name) for row in rows)]

@@ -19,7 +19,8 @@ def define(values):
     flags.DEFINE_string("eval_file", None, "your held-out file", flag_values=values)
     flags.DEFINE_string("output_dir", "quickstart", "folder to write", flag_values=values)
     flags.DEFINE_integer("max_seq_length", None, "longest sequence of pieces", 3, flag_values=values)
-    define_training(values)
+    # A few hundred sentences: small batches and a higher rate, else there are too few steps to learn in.
+    define_training(values, batch_size=16, learning_rate=1e-4, epochs=5)
 
 
 def run(values, positional):
@@ -37,8 +38,7 @@ def run(values, positional):
         model_dir=values.model_dir,
         train_file=values.train_file,
         eval_file=values.eval_file,
-        columns=options.columns(values),
-        encoding=values.encoding,
+        reading=options.reading(values),
         max_length=values.max_seq_length,
         **training_settings(values),
     )

@@ -4,8 +4,9 @@
 
 A batch is as long as its longest text, and because a window is sorted before it is cut, its texts are
 almost of one length: on SST-2 that removes most of the padding. An epoch has four windows or more, so that
-batches are composed anew in every epoch. Every window but the last is a whole number of batches, so an epoch has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes ids
-anew in every epoch: the in-graph tokeniser is far faster than a training step.
+batches are composed anew in every epoch. Every window but the last is a whole number of batches, so an epoch
+has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes ids anew in every epoch: the
+in-graph tokeniser is far faster than a training step.
 """
 
 import tensorflow as tf
@@ -18,21 +19,19 @@ WINDOW_BATCHES = 64
 SHUFFLE_ROWS = 100_000
 
 
-def open_source(source, task, *, columns=None, encoding=None, labelled=True):
+def open_source(source, task, **reading):
     """A function that opens `source` and yields (location, row), as often as it is called.
 
     Args:
         source: what `Bert.dataset` takes.
         task: Task. Its column names are looked for.
-        columns: dict or None. Our column name -> the source's column name or position.
-        encoding: str or None. Of a file.
-        labelled: bool. Whether rows must have a label.
+        **reading: `columns`, and for a file `encoding` and `delimiter`, as `data.readers.read_rows`.
     """
     if isinstance(source, tf.data.Dataset):
         return lambda: _dataset_rows(source)
-    wanted = (*task.columns, *(task.label_columns[:1] if labelled else ()))
-    optional = (*task.optional_columns, *task.label_columns)
-    return lambda: rows_from(source, wanted=wanted, optional=optional, columns=columns, encoding=encoding)
+    wanted = (*task.columns, task.label_columns[0])
+    optional = (*task.optional_columns, *task.label_columns[1:])
+    return lambda: rows_from(source, wanted=wanted, optional=optional, **reading)
 
 
 def _dataset_rows(dataset):

@@ -99,6 +99,8 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.cast(scores, "float32")
         if padding_mask is not None:
             scores = scores + attention_bias(padding_mask)
+        if scores.shape[-1] == 1:  # Keras warns about a softmax over one value, which is 1
+            return ops.ones_like(scores)
         return ops.softmax(scores, axis=-1)
 
     def compute_output_shape(self, inputs_shape, padding_mask_shape=None):

@@ -35,8 +35,7 @@ class FinetuneRun:
     lowercase: bool | None = None
     labels: list[str] | None = None
     max_length: int | None = None
-    columns: dict | None = None
-    encoding: str | None = None
+    reading: dict = dataclasses.field(default_factory=dict)  # columns, encoding, delimiter of the files
     train_batch_size: int = 32
     eval_batch_size: int = 32
     learning_rate: float = 5e-5
@@ -68,9 +67,8 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     folders.check_output(run.output_dir)  # before the training, not after it
     keras.utils.set_random_seed(run.seed)
     bert = _start(run)
-    source = {"columns": run.columns, "encoding": run.encoding}
-    train = bert.dataset(run.train_file, run.train_batch_size, training=True, seed=run.seed, **source)
-    validation = bert.dataset(run.eval_file, run.eval_batch_size, **source) if run.eval_file else None
+    train = bert.dataset(run.train_file, run.train_batch_size, training=True, seed=run.seed, **run.reading)
+    validation = bert.dataset(run.eval_file, run.eval_batch_size, **run.reading) if run.eval_file else None
 
     steps = int(train.cardinality())
     log = MetricsLog(run.train_batch_size, every=max(1, min(10, steps // 10)))
@@ -86,7 +84,9 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     finally:
         progress.close()
     seconds = time.perf_counter() - started
-    scores = bert.evaluate(run.eval_file, batch_size=run.eval_batch_size, **source) if run.eval_file else None
+    scores = (
+        bert.evaluate(run.eval_file, batch_size=run.eval_batch_size, **run.reading) if run.eval_file else None
+    )
     _save(bert, run, log, scores, seconds)
     _say(f"trained in {seconds:.0f} s, saved to {run.output_dir}")
     if scores is not None:
@@ -100,7 +100,7 @@ def _start(run) -> Bert:
     if run.labels is not None:
         settings = {"labels": run.labels}
     else:
-        rows = open_source(run.train_file, kind, columns=run.columns, encoding=run.encoding)()
+        rows = open_source(run.train_file, kind, **run.reading)()
         settings = kind.settings_from_rows(rows)
     if run.max_length is not None:
         settings["max_length"] = run.max_length

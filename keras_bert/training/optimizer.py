@@ -62,6 +62,9 @@ class AdamW(keras.optimizers.AdamW):
     def _use_weight_decay(self, variable):
         return self._var_key(variable) in self._decayed and super()._use_weight_decay(variable)
 
+    def _clip_gradients(self, grads):
+        return super()._clip_gradients([_dense(gradient) for gradient in grads])
+
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
@@ -87,6 +90,19 @@ class AdamW(keras.optimizers.AdamW):
 
     def get_config(self):
         return {**super().get_config(), "not_decayed": list(self.not_decayed)}
+
+
+def _dense(gradient):
+    """A gradient as one tensor.
+
+    TensorFlow gives an embedding's gradient as one row for every token read, and Keras' global norm would
+    count a token that occurs three times as three rows instead of their sum.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(gradient)
+    return gradient
 
 
 def _apply_adam_tensorflow(variable, momentum, velocity, gradient, rate, correction_2, optimizer):

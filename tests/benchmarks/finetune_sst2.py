@@ -4,8 +4,9 @@
         --peer_python=TORCH_ENV/bin/python --results=results.jsonl --seeds 0 1 2
 
 MiniLM, the first 10,000 training rows, 2 epochs, batch 32, length <= 128, peak rate 5e-5, 10 % warm-up then
-linear to 0, weight decay 0.01, gradient norm 1, float32, padding to the longest text of the batch. One line of
-JSON is appended for every finished run, and a run that is already there is not repeated: start it again to go on.
+linear to 0, weight decay 0.01, gradient norm 1, float32, padding to the longest text of the batch. One line
+of JSON is appended for every finished run, and a run that is already there is not repeated: start it again
+to go on.
 """
 
 import argparse
