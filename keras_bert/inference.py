@@ -21,8 +21,7 @@ class Answerer(tf.Module):
         self.tokenizer = tokenizer  # tracked: a SavedModel must carry its tables
         # Held out of sight of TensorFlow's tracking: a SavedModel that tracks a Keras model stores every
         # weight twice. The functions capture the variables all the same.
-        self._held = _Held(model=model, task=task)
-        self.text = tf.function(self._text, reduce_retracing=True)
+        self._held = _Held(model=model, task=task, texts={})
         self.ids = tf.function(self._ids, input_signature=list(self.id_specs().values()))
 
     @staticmethod
@@ -30,8 +29,15 @@ class Answerer(tf.Module):
         """The tensors `ids` takes: int32 token_ids and segment_ids (B, T), length (B,)."""
         return tensor_specs("token_ids", "segment_ids", "length")
 
+    def text(self, columns: dict) -> dict:
+        """String tensors (B,) by column -> the task's answer; one graph for a set of columns, for any B."""
+        names = tuple(columns)
+        if names not in self._held.texts:
+            specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in names}
+            self._held.texts[names] = tf.function(self._text, input_signature=[specs])
+        return self._held.texts[names](columns)
+
     def _text(self, columns: dict) -> dict:
-        """String tensors (B,) by column -> the task's answer."""
         return self._answer(self._held.task.features(columns, self.tokenizer))
 
     def _ids(self, token_ids, segment_ids, length) -> dict:
@@ -71,7 +77,7 @@ def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> li
     count = len(next(iter(columns.values())))
     lengths = np.zeros(count, np.int64)
     for values in columns.values():
-        lengths += [len(text) for text in values]
+        lengths += np.array([len(text) for text in values], np.int64)
     order = np.argsort(lengths, kind="stable")
     answers = [None] * count
     for start in range(0, count, batch_size):

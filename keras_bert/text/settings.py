@@ -75,7 +75,7 @@ def read_folder(folder: Path) -> tuple[Vocabulary, dict, dict]:
 def write_folder(folder: Path, tokenizer):
     """Writes vocab.txt and tokenizer_config.json of a `Tokenizer` into an existing folder."""
     tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
-    config = {"tokenizer_class": "BertTokenizer", **SPECIAL_TOKENS, **tokenizer.hf_settings}
+    config = {**SPECIAL_TOKENS, **tokenizer.hf_settings, "tokenizer_class": "BertTokenizer"}
     for ours, theirs, _ in OPTIONS:
         config[theirs] = getattr(tokenizer, ours)
     config["never_split"] = list(tokenizer.never_split) or None

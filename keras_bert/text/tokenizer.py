@@ -138,7 +138,7 @@ class Tokenizer:
             max_length = self.max_length
         if max_length is not None:
             is_pair = len(parts) == 2
-            room = room_for_pieces(max_length, is_pair) if special_tokens else max_length
+            room = room_for_pieces(max_length, is_pair, special_tokens)
             lengths = [len(ids) for ids, _ in parts]
             kept = truncated_lengths(*lengths, room, truncation) if is_pair else [min(lengths[0], room)]
             parts = [(ids[:length], spans[:length]) for (ids, spans), length in zip(parts, kept, strict=True)]

@@ -55,14 +55,19 @@ def no_process(monkeypatch):
 
 
 @pytest.fixture
-def wrong_reader(monkeypatch, no_process):
-    """The same, but every score is off by a ten-thousandth."""
+def read_wrongly(monkeypatch, no_process):
+    """Lets the same reader be wrong: every score of the artefact of that number is off by a ten-thousandth."""
     right = proof.ask
 
-    def ask(artefacts):
-        results = right(artefacts)
-        for result in results:
-            result["answers"] = [{**a, "scores": a["scores"] + np.float32(1.2e-4)} for a in result["answers"]]
-        return results
+    def spoil(number):
+        def ask(artefacts):
+            results = right(artefacts)
+            results[number]["answers"] = [
+                {**answer, "scores": answer["scores"] + np.float32(1.2e-4)}
+                for answer in results[number]["answers"]
+            ]
+            return results
 
-    monkeypatch.setattr(proof, "ask", ask)
+        monkeypatch.setattr(proof, "ask", ask)
+
+    return spoil

@@ -101,7 +101,9 @@ def test_versions_count_up_and_nothing_else_is_left(bert, tmp_path, no_process):
     assert sorted(os.listdir(tmp_path / "serving-ids")) == ["1", "7", "8"]
 
 
-def test_a_difference_publishes_nothing(bert, tmp_path, wrong_reader):
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_difference_in_either_folder_publishes_nothing(bert, tmp_path, read_wrongly, number):
+    read_wrongly(number)
     (tmp_path / "serving" / "4").mkdir(parents=True)
     with pytest.raises(ExportError, match="differs from the model by 0.00012"):
         bert.export(tmp_path / "serving")

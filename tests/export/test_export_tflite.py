@@ -87,7 +87,8 @@ def test_a_model_that_computes_in_bfloat16_becomes_float32(bert):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_difference_leaves_the_old_file(bert, tmp_path, wrong_reader):
+def test_a_difference_leaves_the_old_file(bert, tmp_path, read_wrongly):
+    read_wrongly(0)
     (tmp_path / "model.tflite").write_bytes(b"old")
     with pytest.raises(ExportError, match="differs"):
         bert.export(tmp_path / "model.tflite", format="tflite", quantize="float32")

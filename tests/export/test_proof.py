@@ -25,6 +25,7 @@ def test_equal_answers_differ_by_nothing():
     [
         {"scores": SCORES},
         {"scores": SCORES, "labels": LABELS},
+        {"scores": SCORES, "label": LABELS, "more": LABELS},
         {"scores": SCORES[:, :1], "label": LABELS},
         {"scores": SCORES[:2], "label": LABELS},
         {"scores": SCORES * np.float32(np.nan), "label": LABELS},
@@ -99,5 +100,5 @@ def test_every_built_in_text_is_asked_in_several_batch_sizes(bert):
 def test_ids_are_asked_with_more_padding_than_they_need(bert):
     questions = probes.ids_questions(bert, "ids")
     spare = [q.inputs["token_ids"].shape[1] - q.inputs["length"].max() for q in questions]
-    assert {0, probes.EXTRA_PADDING} == set(spare)
+    assert 0 in spare and max(spare) > 0
     assert all((q.inputs["token_ids"][:, -1] != 0).any() for q in questions)

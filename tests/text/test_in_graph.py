@@ -71,8 +71,11 @@ def test_options_mean_the_same_in_both_forms(options):
 
 
 def test_words_that_are_never_split_stay_as_they_are_written_in_the_graph():
-    texts = ["film C++ foo-bar c++", "C++,C++ C++", "中C++ C\u0000++", "##aff"]
-    tokenizer = Tokenizer([*PIECES, "C++"], never_split=["C++", "foo-bar", "##aff", "[SEP]"])
+    texts = ["film C++ foo-bar c++", "C++,C++ C++", "中C++ C\u0000++", "##aff", "filmx x\u1dc4\u1baa \u1baa"]
+    # The last has combining characters that NFD would put into another order.
+    never_split = ["C++", "foo-bar", "##aff", "[SEP]", "filmx", "x\u1dc4\u1baa"]
+    tokenizer = Tokenizer([*PIECES, "C++", "x\u1dc4\u1baa"], never_split=never_split)
+    assert tokenizer.tokenize(texts[-1]) == ["[UNK]", "x\u1dc4\u1baa", "[UNK]"]
     assert tokenizer.in_graph()(tf.constant(texts)).to_list() == python_ids(tokenizer, texts)
 
 
@@ -166,6 +169,11 @@ def test_impossible_lengths_are_refused_while_tracing(in_graph):
         in_graph.features(tf.constant(["a"]), tf.constant(["b"]), max_length=2)
     with pytest.raises(UsageError, match="max_length"):
         in_graph.windows(tf.constant(["a"]))
+
+
+def test_a_text_that_is_not_in_a_batch_is_refused(in_graph):
+    with pytest.raises(UsageError, match="shape"):
+        in_graph(tf.constant("film"))
 
 
 def test_a_piece_too_long_for_the_graph_is_named():

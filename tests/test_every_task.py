@@ -1,0 +1,132 @@
+"""Every task on the whole road, and a new task that is one class and one line in the registry."""
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bert as kb
+from keras_bert.layers import Classifier
+from keras_bert.tasks import TASKS
+from keras_bert.tasks.base import Task
+from keras_bert.training.losses import SparseCrossentropy
+from keras_bert.training.model import BertModel
+
+WORDS = "a warm cold funny dull film play was not".split()
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+
+# name: (settings, rows to train on). A new task adds its line here.
+EXAMPLES = {
+    "classification": (
+        {"labels": ["bad", "good"]},
+        [
+            {"text": "a warm film", "label": "good"},
+            {"text": "a dull play was a cold play", "label": "bad"},
+            {"text": "cold", "label": "bad"},
+        ],
+    ),
+}
+
+
+class LongText(Task):
+    """Whether a text has more than four words: all that a new task has to write."""
+
+    name = "long_text"
+    label_columns = ("long",)
+    architecture = "BertForSequenceClassification"
+    main_score = "agreement"
+    labels = ("no", "yes")
+
+    def check_row(self, row, where):
+        return {**row, "long": int(row["long"])}
+
+    def features(self, columns, tokenizer):
+        return tokenizer.features(columns["text"], max_length=self.max_length)
+
+    def target_columns(self):
+        return {"long": ("int32", ())}
+
+    def targets(self, row, features):
+        return row["long"], tf.ones_like(row["long"], tf.float32)
+
+    def head(self, encoder, config):
+        logits = Classifier(2, config.head_dropout, name="classifier")(encoder.output["pooled_output"])
+        return BertModel(encoder.input, logits).with_defaults(loss=SparseCrossentropy, metrics=list)
+
+    def answer(self, outputs, features):
+        return {"long": outputs[:, 1] - outputs[:, 0]}
+
+    def rows(self, answer):
+        return [{"long": bool(margin > 0), "margin": float(margin)} for margin in answer["long"]]
+
+    def scores(self, gold, answers):
+        return {
+            "agreement": float(np.mean([g["long"] == a["long"] for g, a in zip(gold, answers, strict=True)]))
+        }
+
+
+LONG_TEXT = [{"text": "a warm film", "long": 0}, {"text": "a dull play was a cold play", "long": 1}]
+
+
+def trained(name, settings, rows):
+    """A tiny model after two steps of training on the rows."""
+    keras.utils.set_random_seed(0)
+    config = kb.BertConfig(len(PIECES), 1, 2, 8, 16, max_sequence_length=16, initializer_range=0.3)
+    bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), name, **settings)
+    before = bert.weights()
+    bert.model.compile(optimizer=kb.AdamW(1e-2))
+    history = bert.model.fit(bert.dataset(rows, batch_size=-(-len(rows) // 2), training=True), verbose=0)
+    assert int(bert.model.optimizer.iterations) == 2 and np.isfinite(history.history["loss"]).all()
+    still = [path for path, array in bert.weights().items() if np.array_equal(array, before[path])]
+    assert still == []
+    return bert
+
+
+def texts_of(bert, rows):
+    names = (*bert.task.columns, *bert.task.optional_columns)
+    return {name: [row[name] for row in rows] for name in names if name in rows[0]}
+
+
+def walk(bert, rows, folder):
+    """Save, load, answer, score: the loaded model is the trained one."""
+    answers = bert.predict(texts_of(bert, rows))
+    assert len(answers) == len(rows)
+    bert.save(folder)
+    loaded = kb.load(folder)
+    assert loaded.task.name == bert.task.name and loaded.task.settings() == bert.task.settings()
+    assert loaded.predict(texts_of(bert, rows)) == answers
+    assert loaded.task.main_score in loaded.evaluate(rows)
+    return answers
+
+
+def test_every_task_has_an_example():
+    assert EXAMPLES.keys() == TASKS.keys()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_goes_from_rows_to_answers_and_into_a_served_model(name, tmp_path):
+    settings, rows = EXAMPLES[name]
+    bert = trained(name, settings, rows)
+    walk(bert, rows, tmp_path / "model")
+    if importlib.util.find_spec("keras_bert.export") is None:
+        pytest.skip("keras_bert.export is not here yet")
+    report = bert.export(tmp_path / "served", format="tf_saved_model")
+    served = tf.saved_model.load(report["path"])
+    columns = {column: tf.constant([row[column] for row in rows]) for column in bert.task.columns}
+    answer = served.signatures["serving_default"](**columns)
+    expected = bert.serve(*columns.values())
+    assert answer.keys() == expected.keys()
+    for output, tensor in answer.items():
+        if tensor.dtype == tf.string:
+            assert tensor.numpy().tolist() == expected[output].numpy().tolist()
+        else:
+            np.testing.assert_allclose(tensor, expected[output], rtol=0, atol=1e-5)
+
+
+def test_a_new_task_is_one_class_and_one_line_in_the_registry(tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "long_text", f"{__name__}:LongText")
+    bert = trained("long_text", {}, LONG_TEXT)
+    answers = walk(bert, LONG_TEXT, tmp_path / "model")
+    assert all(answer.keys() == {"long", "margin"} for answer in answers)
