@@ -56,7 +56,7 @@ def no_process(monkeypatch):
 
 @pytest.fixture
 def read_wrongly(monkeypatch, no_process):
-    """Lets the same reader be wrong: every score of the artefact of that number is off by a ten-thousandth."""
+    """Lets that reader be wrong: every score of the artefact of a number is off by 1e-4."""
     right = proof.ask
 
     def spoil(number):
