@@ -4,6 +4,8 @@ The public names, resolved on first use, so that `import keras_bert` imports nei
 """
 
 import importlib
+import importlib.metadata
+import warnings
 
 __version__ = "0.1.0"
 
@@ -30,3 +32,19 @@ def __getattr__(name):
 
 def __dir__():
     return [*__all__, "__version__"]
+
+
+def _warn_of_the_other_package():
+    """PyPI's `keras-bert` is an older, unrelated package that imports under our name: the two mix files."""
+    try:
+        importlib.metadata.distribution("keras-bert")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    warnings.warn(
+        "The unrelated package `keras-bert` is installed beside `keras-bert-kit`; both import as keras_bert "
+        "and overwrite each other's files. Run: pip uninstall keras-bert, then reinstall keras-bert-kit.",
+        stacklevel=3,
+    )
+
+
+_warn_of_the_other_package()
