@@ -4,7 +4,7 @@ Run with Python 3.11, whose `unicodedata` is the Unicode 14 that the golden file
 
     python tests/text/bake_unicode_table.py keras_bert/text/unicode_14.npz
 
-The same bytes come out every time. `keras_bert/text/unicode_table.py` says what the arrays mean.
+The same arrays come out every time. `keras_bert/text/unicode_table.py` says what the arrays mean.
 """
 
 import sys

@@ -1,6 +1,5 @@
 """The baked table: complete, and the one that the script bakes."""
 
-import io
 import unicodedata
 from pathlib import Path
 
@@ -20,10 +19,12 @@ needs_unicode_14 = pytest.mark.skipif(
 
 @pytest.mark.slow
 @needs_unicode_14
-def test_the_table_in_the_package_is_byte_for_byte_what_the_script_bakes():
-    baked = io.BytesIO()
-    np.savez_compressed(baked, **bake_unicode_table.bake())
-    assert Path(unicode_table.__file__).with_name("unicode_14.npz").read_bytes() == baked.getvalue()
+def test_the_table_in_the_package_is_what_the_script_bakes():
+    stored = dict(np.load(Path(unicode_table.__file__).with_name("unicode_14.npz"), allow_pickle=False))
+    baked = bake_unicode_table.bake()
+    assert stored.keys() == baked.keys()
+    for name, values in baked.items():
+        np.testing.assert_array_equal(stored[name], values, err_msg=name)
 
 
 @needs_unicode_14
