@@ -48,7 +48,7 @@ def load(name, task=None, *, lowercase=None, dtype=None, **settings) -> "Bert":
     bert.raw_config = checkpoint.raw_config
     found = folders.encoder_weights(checkpoint)
     _assign(bert.encoder, found.weights)
-    if task is not None and task == own_task and bert.task.labels == _labels(own_settings):
+    if task is not None and task == own_task and _same_classes(own_settings.get("labels"), bert.task.labels):
         _assign(bert.model, folders.head_weights(checkpoint))
     fresh = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
     for message in (*checkpoint.warnings, *fresh):
@@ -145,10 +145,12 @@ class Bert:
         """What the encoder makes of texts; needs no task.
 
         Args:
-            texts, text_pair: sequences of str.
+            texts, text_pair: str or sequences of str.
         Returns:
             {sequence_output: float array (B, T, D), pooled_output: (B, D)}.
         """
+        texts = [texts] if isinstance(texts, str) else texts
+        text_pair = [text_pair] if isinstance(text_pair, str) else text_pair
         outputs = self.encoder(self.preprocess(texts, text_pair), training=False)
         return {name: np.asarray(value).astype("float32") for name, value in outputs.items()}
 
@@ -229,13 +231,24 @@ def _task_of(checkpoint):
         return saved.pop("name"), saved
     for name in TASKS:
         if task_class(name).architecture in checkpoint.architectures:
-            return name, {"labels": checkpoint.labels} if checkpoint.labels else {}
+            return name, _classes_of(checkpoint)
     return None, {}
 
 
-def _labels(settings):
-    labels = settings.get("labels")
-    return tuple(labels) if labels is not None else None
+def _classes_of(checkpoint) -> dict:
+    """The class names of a Hugging Face folder; it leaves them out where they are LABEL_0, LABEL_1 ..."""
+    labels, bias = checkpoint.labels, folders.head_weights(checkpoint).get("classifier/bias")
+    if labels is None and bias is not None:
+        labels = [f"LABEL_{i}" for i in range(len(bias))]
+    return {} if labels is None else {"labels": labels}
+
+
+def _same_classes(own, asked) -> bool:
+    """Whether a folder's head is the one asked for: the same classes, or as many that had no names yet."""
+    if own is None or asked is None:
+        return own is None and asked is None
+    unnamed = all(label == f"LABEL_{i}" for i, label in enumerate(own))
+    return tuple(own) == tuple(asked) or (unnamed and len(own) == len(asked))
 
 
 def _check_fit(config, tokenizer, task):

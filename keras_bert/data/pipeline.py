@@ -9,6 +9,8 @@ has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes
 in-graph tokeniser is far faster than a training step.
 """
 
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from keras_bert.data.readers import rows_from
@@ -27,16 +29,20 @@ def open_source(source, task, **reading):
         task: Task. Its column names are looked for.
         **reading: `columns`, and for a file `encoding` and `delimiter`, as `data.readers.read_rows`.
     """
-    if isinstance(source, tf.data.Dataset):
-        return lambda: _dataset_rows(source)
     wanted = (*task.columns, task.label_columns[0])
     optional = (*task.optional_columns, *task.label_columns[1:])
-    return lambda: rows_from(source, wanted=wanted, optional=optional, **reading)
+    if isinstance(source, Iterator):
+        source = list(source)  # an iterator can be read once, the rows are read in every epoch
+
+    def rows():
+        again = _dataset_rows(source) if isinstance(source, tf.data.Dataset) else source
+        return rows_from(again, wanted=wanted, optional=optional, **reading)
+
+    return rows
 
 
 def _dataset_rows(dataset):
     """Rows of a `tf.data.Dataset` of dicts of scalars, or of dicts of equally long vectors."""
-    count = 0
     for element in dataset.as_numpy_iterator():
         if not isinstance(element, dict):
             raise DataError(
@@ -45,11 +51,10 @@ def _dataset_rows(dataset):
         batched = any(getattr(value, "ndim", 0) for value in element.values())
         columns = element if batched else {name: [value] for name, value in element.items()}
         for values in zip(*columns.values(), strict=True):
-            count += 1
             decoded = (
                 value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values
             )
-            yield f"row {count}", dict(zip(columns, decoded, strict=True))
+            yield dict(zip(columns, decoded, strict=True))
 
 
 class Rows:

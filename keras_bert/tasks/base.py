@@ -1,5 +1,7 @@
 """The contract that training, `predict` and export all use, so that nothing is decoded twice."""
 
+from keras_bert.errors import UsageError
+
 
 class Task:
     """One thing a BERT can be fine-tuned to do.
@@ -20,6 +22,10 @@ class Task:
     main_score = ""  # the score that a higher value of means a better model
 
     def __init__(self, max_length: int = 128):
+        # [CLS], one piece of text, [SEP].
+        if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 3:
+            what = f"The longest sequence is {max_length!r}"
+            raise UsageError(what, where="max_length", expected="an integer of 3 or more")
         self.max_length = max_length
 
     def settings(self) -> dict:

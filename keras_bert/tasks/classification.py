@@ -30,6 +30,8 @@ class Classification(Task):
 
     def __init__(self, labels, max_length: int = 128):
         super().__init__(max_length)
+        if isinstance(labels, str):
+            raise DataError(f"The labels are one text: {labels!r}", where="labels", expected="class names")
         self._labels = tuple(str(label) for label in labels)
         if len(set(self._labels)) != len(self._labels):
             raise DataError("A label is named twice", where="labels", expected="distinct class names")

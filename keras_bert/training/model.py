@@ -41,6 +41,12 @@ class BertModel(keras.Model):
             metrics = self.default_metrics()
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
 
+    def compile_from_config(self, config):
+        # Keras loads a model whose `compile` is overridden uncompiled, without the state of its optimizer.
+        # Ours takes Keras' own arguments, so it can be compiled again as it was.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def fit(self, x=None, y=None, *, shuffle=None, **kwargs):
         """Keras' `fit`; `shuffle` is only asked of arrays.
 

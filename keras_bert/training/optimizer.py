@@ -62,8 +62,8 @@ class AdamW(keras.optimizers.AdamW):
     def _use_weight_decay(self, variable):
         return self._var_key(variable) in self._decayed and super()._use_weight_decay(variable)
 
-    def _clip_gradients(self, grads):
-        return super()._clip_gradients([_dense(gradient) for gradient in grads])
+    def apply(self, grads, trainable_variables=None):
+        return super().apply([_dense(gradient) for gradient in grads], trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
@@ -98,11 +98,11 @@ def _dense(gradient):
     TensorFlow gives an embedding's gradient as one row for every token read, and Keras' global norm would
     count a token that occurs three times as three rows instead of their sum.
     """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    if not hasattr(gradient, "dense_shape"):
+        return gradient
+    import tensorflow as tf
 
-        return tf.convert_to_tensor(gradient)
-    return gradient
+    return tf.convert_to_tensor(gradient)
 
 
 def _apply_adam_tensorflow(variable, momentum, velocity, gradient, rate, correction_2, optimizer):
