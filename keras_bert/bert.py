@@ -48,7 +48,9 @@ def load(name, task=None, *, lowercase=None, dtype=None, **settings) -> "Bert":
     bert.raw_config = checkpoint.raw_config
     found = folders.encoder_weights(checkpoint)
     _assign(bert.encoder, found.weights)
-    if task is not None and task == own_task and _same_classes(own_settings.get("labels"), bert.task.labels):
+    # A task whose classes are fixed has no setting for them; `config.json` names them all the same.
+    own_labels = own_settings.get("labels") or checkpoint.labels
+    if task is not None and task == own_task and _same_classes(own_labels, bert.task.labels):
         _assign(bert.model, folders.head_weights(checkpoint))
     fresh = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
     for message in (*checkpoint.warnings, *fresh):

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_bert.data.pipeline import check_batch_size
 from keras_bert.errors import DataError
 from keras_bert.features import tensor_specs
 
@@ -74,6 +75,7 @@ def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> li
     Returns:
         list of dict, one a row.
     """
+    check_batch_size(batch_size)
     count = len(next(iter(columns.values())))
     lengths = np.zeros(count, np.int64)
     for values in columns.values():

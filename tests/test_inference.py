@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_bert as kb
 from keras_bert.errors import DataError
-from keras_bert.inference import Answerer, text_columns
+from keras_bert.inference import text_columns
 
 WORDS = "a an warm cold funny dull film play was is not and good bad plot".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -89,9 +89,11 @@ def test_what_a_server_pads_ids_with_does_not_change_an_answer(bert):
     np.testing.assert_allclose(long["scores"], short["scores"], rtol=0, atol=1e-6)
 
 
-def test_the_model_is_not_tracked_by_the_served_function(bert):
-    # A SavedModel that tracks a Keras model stores every weight twice.
-    assert isinstance(bert.answerer, Answerer) and bert.answerer.variables == ()
+def test_the_served_function_does_not_store_the_weights_a_second_time(bert, tmp_path):
+    # A SavedModel keeps what its functions capture, and once more what the object that holds them tracks.
+    tracked = tf.train.Checkpoint(answerer=bert.answerer).write(str(tmp_path / "tracked"))
+    shapes = [shape for _, shape in tf.train.list_variables(tracked)]
+    assert [len(PIECES), 16] not in shapes and [16, 3] not in shapes
 
 
 @pytest.mark.parametrize(
@@ -118,3 +120,9 @@ def test_mixed_bfloat16_answers_as_float32_does(bert):
     # The probabilities come from float32 logits of a [CLS] vector of 8 binary digits.
     np.testing.assert_allclose(scores(answers), scores(bert.predict(TEXTS)), rtol=0, atol=0.05)
     np.testing.assert_allclose(scores(answers).sum(axis=-1), 1.0, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [0, 2.0, True])
+def test_a_batch_size_that_is_no_count_is_refused(bert, batch_size):
+    with pytest.raises(DataError, match="batch size is"):
+        bert.predict(TEXTS, batch_size=batch_size)

@@ -111,8 +111,7 @@ def batches(rows: Rows, tokenizer, batch_size: int, *, training: bool, seed: int
     Returns:
         `tf.data.Dataset` of known cardinality.
     """
-    if batch_size < 1:
-        raise DataError(f"The batch size is {batch_size}", where="batch_size", expected="1 or more")
+    check_batch_size(batch_size)
     task, signature = rows.task, rows.signature()
 
     def encode(columns):
@@ -136,6 +135,14 @@ def batches(rows: Rows, tokenizer, batch_size: int, *, training: bool, seed: int
     else:
         dataset = dataset.batch(batch_size).map(encode, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+
+
+def check_batch_size(batch_size):
+    """Raises DataError unless it is a whole number of 1 or more."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise DataError(
+            f"The batch size is {batch_size!r}", where="batch_size", expected="an integer of 1 or more"
+        )
 
 
 def _cut(window, batch_size, seed):

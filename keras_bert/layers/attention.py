@@ -8,7 +8,7 @@ from keras import ops
 from keras_bert.layers.projection import Projection
 
 # Added to the score of a key that must not be seen. Finite, so that a row without any visible key gives
-# a uniform distribution and no NaN.
+# a distribution and no NaN.
 _HIDDEN = -1e9
 
 

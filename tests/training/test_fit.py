@@ -50,15 +50,21 @@ def test_the_log_holds_every_nth_step_and_every_epoch(run):
     assert all(isinstance(value, (int, float)) for row in rows for value in row.values())
 
 
-def test_a_number_of_warmup_steps_goes_before_the_proportion():
-    bert = model()
-    fit(bert, data(), epochs=1, warmup_steps=2)
-    assert bert.optimizer._learning_rate.warmup_steps == 2
-
-
-def test_a_loss_that_is_no_number_stops_the_run_at_once():
+@pytest.fixture(scope="module")
+def stopped():
+    """A model whose weights are no numbers, and what `fit` raised."""
     bert = model()
     bert.get_layer("classifier").kernel.assign(np.full((8, 2), np.nan, "float32"))
-    with pytest.raises(TrainingError, match="The loss is nan at batch 1"):
-        fit(bert, data(), epochs=1)
+    with pytest.raises(TrainingError) as error:
+        fit(bert, data(), epochs=1, warmup_steps=2, warmup_proportion=0.9)
+    return bert, error.value
+
+
+def test_a_loss_that_is_no_number_stops_the_run_at_once(stopped):
+    bert, error = stopped
+    assert "The loss is nan at batch 1" in str(error) and "learning_rate" in error.remedy
     assert int(bert.optimizer.iterations) == 1
+
+
+def test_a_number_of_warmup_steps_goes_before_the_proportion(stopped):
+    assert stopped[0].optimizer._learning_rate.warmup_steps == 2

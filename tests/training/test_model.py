@@ -58,7 +58,8 @@ def test_every_compile_starts_with_fresh_metrics(model):
 
 
 def test_a_compiled_model_comes_back_bit_by_bit_and_trains_on(model, tmp_path):
-    model.compile(optimizer=kb.AdamW(kb.WarmupLinear(1e-2, 100, 10), not_decayed=["/bias$", "pooler/"]))
+    optimizer = kb.AdamW(kb.WarmupLinear(1e-2, 100, 10), not_decayed=["/bias$", "pooler/"])
+    model.compile(optimizer=optimizer, run_eagerly=True)  # to trace three training functions takes seconds
     for _ in range(3):
         model.train_on_batch(X, Y)
     model.save(tmp_path / "model.keras")
