@@ -1,5 +1,7 @@
 """Classification of one text or a pair of texts into one of C classes."""
 
+import re
+
 import keras
 import numpy as np
 
@@ -54,7 +56,7 @@ class Classification(Task):
     def settings_from_rows(cls, rows):
         found = dict.fromkeys(_label_of(row, where) for where, row in rows)
         # "10" after "2": classes that are numbers keep the order of numbers.
-        numeric = all(label.lstrip("-").isdecimal() for label in found)
+        numeric = all(re.fullmatch(r"-?\d+", label) for label in found)
         return {"labels": sorted(found, key=int if numeric else str)}
 
     def check_row(self, row, where):
