@@ -17,6 +17,7 @@ from keras_bert.errors import ExportError, MissingExtraError, UsageError
 from keras_bert.export import probes, proof
 from keras_bert.export.signatures import DEFAULT, Served, input_names, static_signature
 from keras_bert.files.atomic import atomic_file
+from keras_bert.files.chatter import hidden_chatter
 from keras_bert.files.locks import folder_lock
 
 QUANTIZE = ("dynamic_int8", "float32")
@@ -112,7 +113,8 @@ def _convert(served, function, quantize) -> bytes:
         if quantize == "dynamic_int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         try:
-            return converter.convert()
+            with hidden_chatter():
+                return converter.convert()
         except Exception as error:  # the converter has errors of its own, without a common base
             raise ExportError(
                 f"TFLite cannot convert the model: {str(error).strip()[:500]}", where="tflite",

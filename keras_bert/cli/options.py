@@ -1,9 +1,6 @@
 """The flags that several verbs share, and what they mean to the library."""
 
-import os
 import pathlib
-import sys
-import tempfile
 
 from absl import flags
 
@@ -72,26 +69,13 @@ def existing_file(path, flag) -> str:
 
 
 def start_tensorflow():
-    """Imports TensorFlow without its start-up chatter, which no setting of it silences.
+    """Imports TensorFlow without its start-up chatter."""
+    from keras_bert.files.chatter import hidden_chatter
 
-    The chatter is written by C++ to the file descriptor of standard error before any Python runs. If the
-    import fails, what was written is shown.
-    """
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with hidden_chatter():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()  # the search for GPUs has chatter of its own
-        except BaseException:
-            hidden.seek(0)
-            os.write(shown, hidden.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
+        tf.config.list_physical_devices()  # the search for GPUs has chatter of its own
 
 
 def load(values, task=None, **more):
