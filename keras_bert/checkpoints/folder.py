@@ -12,6 +12,7 @@ import fnmatch
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -201,6 +202,8 @@ def write_folder(
     with atomic_folder(path, ours=is_ours_to_replace) as stage:
         write_tensors(stage / WEIGHTS, tensors)
         _write_json(stage / CONFIG, raw)
+        # safetensors leaves its file readable by its owner alone; a server runs as somebody else.
+        shutil.copymode(stage / CONFIG, stage / WEIGHTS)
         tokenizer.save(stage)
         if more is not None:
             more(stage)

@@ -122,3 +122,8 @@ def test_unknown_keys_of_the_original_config_are_saved_again(tmp_path, downloade
         raw_config=checkpoint.raw_config,
     )
     assert read_folder(tmp_path / "again").raw_config["someones_own_key"] == {"kept": True}
+
+
+def test_whoever_may_read_the_config_may_read_the_weights(saved):
+    modes = {(saved / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
