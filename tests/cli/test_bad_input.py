@@ -241,6 +241,7 @@ def snapshot(folder):
     return {path: path.is_file() and path.read_bytes() for path in sorted(folder.rglob("*"))}
 
 
+@pytest.mark.slow  # the straight line is the quick test of a run that succeeds
 def test_a_case_that_nobody_spoils_succeeds(tmp_path, tiny_model, rows_file, capsys):
     case = Case(tmp_path, tiny_model, rows_file)
     assert case.run() == 0, capsys.readouterr().err

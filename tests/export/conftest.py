@@ -71,3 +71,9 @@ def read_wrongly(monkeypatch, no_process):
         monkeypatch.setattr(proof, "ask", ask)
 
     return spoil
+
+
+def pytest_itemcollected(item):
+    """A real export with its fresh process takes ten seconds; the quick run has one in test_every_task.py."""
+    if {"report", "reports"} & set(item.fixturenames):
+        item.add_marker(pytest.mark.slow)
