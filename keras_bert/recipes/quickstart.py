@@ -8,10 +8,11 @@ import json
 import pathlib
 import shlex
 import sys
+import time
 
 import numpy as np
 
-from keras_bert.data.pipeline import open_source
+from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.errors import MissingExtraError
 from keras_bert.files.manifest import sha256_of
 from keras_bert.recipes.finetune import FinetuneRun, finetune
@@ -89,19 +90,14 @@ def minilm_folder() -> pathlib.Path:
 
 def _eval_columns(bert, settings):
     """The evaluation file as text columns, and its labels as ids."""
-    rows = open_source(settings.eval_file, bert.task, **settings.reading)()
-    checked = [bert.task.check_row(row, where) for where, row in rows]
-    names = (*bert.task.columns, *bert.task.optional_columns)
-    used = [name for name in names if any(row.get(name) for row in checked)]
-    return {name: [row.get(name) or "" for row in checked] for name in used}, [
-        row["label"] for row in checked
-    ]
+    rows = Rows(open_source(settings.eval_file, bert.task, **settings.reading), bert.task)
+    checked = list(rows)
+    texts = {name: [row[name] for row in checked] for name in rows.text_columns}
+    return texts, [row["label"] for row in checked]
 
 
 def _latency(bert, columns) -> float:
     """Median milliseconds of `predict` for one text."""
-    import time
-
     one = {name: values[:1] for name, values in columns.items()}
     times = []
     for _ in range(12):
