@@ -1,6 +1,7 @@
-"""The Unicode table in the form the graph looks things up in: two gathers a code point. NumPy only.
+"""The Unicode table in the form the graph looks things up in. NumPy only.
 
-One int32 says everything about a character of the normalised text: its code point and the bits below.
+One int32 says everything about a character of the normalised text: its code point, as it is spelt for
+tensorflow-text (`spelling.py`), and the bits below.
 """
 
 from typing import NamedTuple
@@ -16,15 +17,16 @@ ALONE = 1 << 21  # a word of its own: punctuation, or an ideograph
 BLANK = 1 << 22  # ends a word, belongs to none
 MOVABLE = 1 << 23  # a combining character that survives stripping: canonical ordering may move it
 LONGER = 1 << 24  # the first of several characters that one code point becomes
-UNUSED = BLANK - (1 << 31)  # a blank, or negative: no letter of any word
 NOTHING = -(1 << 30)  # fills the slots a code point does not use; stays negative when a code point is added
+STRIPPED = -(
+    1 << 29
+)  # the same for a mark that is dropped: it belongs to the span of the character before it
 
 # Bits of the context table, looked up for the raw code points.
 CASED = 1  # before a capital sigma: that sigma may end a word
 TRANSPARENT = 2  # looked through when the neighbours of a capital sigma are sought
-STRIPPED_MARK = 4  # dropped with the accents; belongs to the span of the character before it
-STARTS_RUN = 8  # a stripped mark that combining characters cannot be moved across
-COMBINING_SHIFT = 4  # the canonical combining class is above these bits
+STARTS_RUN = 4  # a stripped mark that combining characters cannot be moved across
+COMBINING_SHIFT = 3  # the canonical combining class is above these bits
 
 
 class PagedTable(NamedTuple):
@@ -37,6 +39,10 @@ class PagedTable(NamedTuple):
 
     pages: np.ndarray
     blocks: np.ndarray
+
+    def look_up(self, points: np.ndarray) -> np.ndarray:
+        """The values of some code points."""
+        return self.blocks[self.pages[points >> PAGE_BITS] * PAGE_SIZE + (points & (PAGE_SIZE - 1))]
 
 
 def paged(values: np.ndarray) -> PagedTable:
@@ -53,14 +59,26 @@ def paged(values: np.ndarray) -> PagedTable:
 
 
 def forms_table(
-    lowercase: bool, strip_accents: bool, split_chinese: bool, split_punctuation: bool = True
+    lowercase: bool,
+    strip_accents: bool,
+    split_chinese: bool,
+    split_punctuation: bool = True,
+    letters: np.ndarray | None = None,
 ) -> PagedTable:
     """What is added to every code point to get the characters it becomes; rows of one to three.
 
     Differences, because most code points stay themselves: their pages are then all the same zeros. The sum
     is negative in the slots a code point does not use.
+
+    Args:
+        lowercase: bool. Map to lower case.
+        strip_accents: bool. Decompose and drop the marks.
+        split_chinese: bool. Mark ideographs as words of their own.
+        split_punctuation: bool. The same for punctuation.
+        letters: int32 array [NUM_CODE_POINTS]. What a character is written as; None: as itself.
     """
     table = unicode.unicode_table()
+    letters = np.arange(unicode.NUM_CODE_POINTS) if letters is None else letters
     forms = unicode.normal_forms(lowercase, strip_accents)
     width = max(1, *map(len, forms.values()))
     points = np.full((unicode.NUM_CODE_POINTS, width), -1, np.int32)
@@ -68,20 +86,23 @@ def forms_table(
     for point, form in forms.items():
         points[point, : len(form)] = form
         points[point, len(form) :] = -1
-    flags = table.flags
     bits = np.zeros(unicode.NUM_CODE_POINTS, np.int32)
     if split_punctuation:
         bits[table.members(unicode.PUNCTUATION)] |= ALONE
     if strip_accents:
-        survivors = [point for point in table.combining if not flags[point] & unicode.MARK]
+        survivors = [point for point in table.combining if not table.flags[point] & unicode.MARK]
         bits[survivors] |= MOVABLE
-    entries = np.where(points >= 0, points | bits[points], -1)
+    entries = letters[points] | bits[points]
     if split_chinese:
         entries[table.members(unicode.CHINESE), 0] |= ALONE
-    entries[table.members(unicode.SPACE), 0] |= BLANK
+    entries[table.members(unicode.SPACE), 0] = ord(" ") | BLANK
     if width > 1:
         entries[points[:, 1] >= 0, 0] |= LONGER
-    return paged(np.where(points >= 0, entries - np.arange(unicode.NUM_CODE_POINTS)[:, None], NOTHING))
+    added = np.where(points >= 0, entries - np.arange(unicode.NUM_CODE_POINTS)[:, None], NOTHING)
+    if strip_accents:
+        marks = table.members(unicode.MARK)
+        added[marks[points[marks, 0] < 0]] = STRIPPED
+    return paged(added)
 
 
 def context_table(strip_accents: bool) -> PagedTable:
@@ -91,9 +112,7 @@ def context_table(strip_accents: bool) -> PagedTable:
     values[table.members(unicode.CASED)] |= CASED
     values[table.members(unicode.IGNORABLE | unicode.REMOVED)] |= TRANSPARENT
     if strip_accents:
-        marks = table.members(unicode.MARK).tolist()
-        values[marks] |= STRIPPED_MARK
-        for mark in marks:
+        for mark in table.members(unicode.MARK).tolist():
             if any(part not in table.combining for part in table.decomposition.get(mark, (mark,))):
                 values[mark] |= STARTS_RUN
         for point, order in table.combining.items():

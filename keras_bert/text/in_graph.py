@@ -1,16 +1,29 @@
 """`InGraphTokenizer`: the tokeniser as TensorFlow operations, for tf.data, tf.function and SavedModels.
 
-Texts of printable ASCII go straight through tensorflow-text's WordPiece; all others are first cut into
-words by `in_graph_words.py`. Both ways give the ids of `Tokenizer.encode`.
+tensorflow-text's WordPiece does the cutting. Calm texts (ASCII words, and ideographs and punctuation that
+stay as they are) go straight into it; all others are first spelt for it by `in_graph_spelling.py`. Both ways
+give the ids of `Tokenizer.encode`.
 
 Shape letters: B texts, P pieces of a text, W windows, T tokens of a sequence; () marks a ragged axis.
 """
 
+import re
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 from keras_bert.errors import MissingExtraError, UsageError, VocabularyError
-from keras_bert.text.in_graph_words import WordCutter, is_one_of
+from keras_bert.text.in_graph_offsets import (
+    characters_before,
+    letters_of,
+    num_replaced,
+    spread,
+    utf16_offsets,
+)
+from keras_bert.text.in_graph_sequence import framed, numbered, slices
+from keras_bert.text.in_graph_spelling import Speller
 from keras_bert.text.sequence import check_stride, room_for_pieces, truncated_lengths, window_room
+from keras_bert.text.spelling import calm_characters, spelling_for
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
 try:
@@ -23,7 +36,7 @@ except ImportError as error:
         remedy="pip install tensorflow-text, or tokenise in Python with Tokenizer.encode",
     ) from error
 
-_PRINTABLE_ASCII = r"[\t\n\r -~]*"
+_ASCII_LETTER, _ASCII_BREAKS = "[0-9A-Za-z]", r"\t\n\r !-/:-@\[-`{-~"
 _MAX_BYTES_PER_LETTER = 4
 _MAX_BYTES_PER_PIECE = 256  # what tensorflow-text's WordPiece supports
 
@@ -37,37 +50,37 @@ class InGraphTokenizer(tf.Module):
 
     Args:
         tokenizer: `Tokenizer`. Vocabulary and options.
+        allow_special: iterable of str. Special tokens that count where they are written in a text, such as
+            `["[MASK]"]`.
 
     Raises:
         VocabularyError: a piece is longer than tensorflow-text supports.
+        UsageError: `allow_special` names something else than a special token.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer, allow_special: Iterable[str] = ()):
         super().__init__(name="in_graph_tokenizer")
-        vocabulary = tokenizer.vocabulary
-        for index, piece in enumerate(vocabulary):
-            if len(piece.encode()) > _MAX_BYTES_PER_PIECE:
-                raise VocabularyError(
-                    f"the piece {piece[:20]!r}... is too long for the graph",
-                    where=f"vocabulary:{index + 1}",
-                    expected=f"at most {_MAX_BYTES_PER_PIECE} bytes",
-                    remedy="tokenise in Python with Tokenizer.encode",
-                )
+        vocabulary, options = tokenizer.vocabulary, (tokenizer.lowercase, tokenizer.strip_accents)
+        special = vocabulary.check_special(allow_special)
+        spelling = spelling_for(vocabulary.ids, tokenizer.split_chinese, tokenizer.never_split, special)
+        _check_sizes(spelling.pieces, vocabulary)
         self.max_length = tokenizer.max_length
         self.pad_id, self.cls_id, self.sep_id = vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id
         self._lowercase = tokenizer.lowercase
-        self._has_plain_way = not tokenizer.never_split
-        self._unknown_words = [word for word in tokenizer.never_split if word not in vocabulary]
-        # A letter no piece contains: a word written with it is [UNK].
-        alphabet = {char for piece in vocabulary for char in piece}
-        self._foreign_letter = next(point for point in range(0xE000, 0x110000) if chr(point) not in alphabet)
-        self._cut_words = WordCutter(
-            tokenizer.lowercase, tokenizer.strip_accents, tokenizer.split_chinese, tokenizer.never_split
-        )
+        breaks = _ASCII_BREAKS + calm_characters(*options, tokenizer.split_chinese)
+        word = f"{_ASCII_LETTER}{{0,{MAX_WORD_LENGTH}}}"
+        self._calm = f"(?:{word}[{breaks}])*{word}"
+        self._is_ever_calm = not tokenizer.never_split
+        self._with_special = f"(?s).*(?:{'|'.join(map(re.escape, special))}).*" if special else None
+        self._speller = Speller(*options, tokenizer.split_chinese, tokenizer.never_split, spelling)
+        self._num_pieces, self._extra_ids = len(vocabulary), spelling.extra_ids
+        letters = {chr(letter): len(token) for token, letter in spelling.special_letters.items()}
+        self._extra_lengths = [letters.get(piece, 0) for piece in spelling.pieces[self._num_pieces :]]
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._plain_wordpiece = _wordpiece(vocabulary.pieces, MAX_WORD_LENGTH, words_only=False)
-            self._wordpiece = _wordpiece(
-                vocabulary.pieces, MAX_WORD_LENGTH * _MAX_BYTES_PER_LETTER, words_only=True
+            self._wordpiece = tensorflow_text.FastWordpieceTokenizer(
+                vocab=spelling.pieces,
+                max_bytes_per_word=MAX_WORD_LENGTH * _MAX_BYTES_PER_LETTER,
+                token_out_type=tf.int32,
             )
 
     def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -94,6 +107,29 @@ class InGraphTokenizer(tf.Module):
             original text, ends exclusive; an undecodable byte sequence counts as one U+FFFD.
         """
         return self._pieces(texts, with_offsets=True)
+
+    def num_replaced(self, texts: tf.Tensor) -> tf.Tensor:
+        """How many byte sequences of each text are not UTF-8 and were dropped, as `Encoding.num_replaced`.
+
+        Args:
+            texts: string tensor [B].
+
+        Returns:
+            int32 tensor [B].
+        """
+        return num_replaced(texts)
+
+    def utf16_offsets(self, texts: tf.Tensor, offsets: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Offsets in UTF-16 code units, as JavaScript, Java and C# count.
+
+        Args:
+            texts: string tensor [B].
+            offsets: int32 ragged tensor [B, (P)]. In code points of each text: `starts` or `ends`.
+
+        Returns:
+            int32 ragged tensor [B, (P)].
+        """
+        return utf16_offsets(texts, offsets)
 
     def pack(
         self,
@@ -125,8 +161,8 @@ class InGraphTokenizer(tf.Module):
                 kept = [tf.minimum(lengths[0], room)]
             else:
                 kept = truncated_lengths(*lengths, room, truncation, tf.minimum, tf.maximum)
-            parts = [_slices(ids, ids.row_starts(), length) for ids, length in zip(parts, kept, strict=True)]
-        return self._framed_ids(parts), _framed(_numbered(parts), 0, (0, 1))
+            parts = [slices(ids, ids.row_starts(), length) for ids, length in zip(parts, kept, strict=True)]
+        return self._framed_ids(parts), framed(numbered(parts), 0, (0, 1))
 
     def features(
         self,
@@ -187,21 +223,22 @@ class InGraphTokenizer(tf.Module):
         repeated_kept, room = window_room(repeated_lengths, room, tf.minimum)  # (B,)
         step = tf.minimum(room, stride)
         counts = 1 + (tf.maximum(lengths - room, 0) + step - 1) // step  # (B,) windows of each text
-        row = tf.repeat(tf.range(tf.size(lengths)), counts)  # (W,)
+        row_splits = tf.concat([[0], tf.cumsum(counts)], axis=0)
+        row = spread(tf.range(tf.size(lengths)), row_splits)  # (W,)
         first_pieces = tf.ragged.range(counts).values * tf.gather(step, row)
         sizes = tf.minimum(tf.gather(room, row), tf.gather(lengths, row) - first_pieces)
-        long = [_slices(part, tf.gather(part.row_starts(), row) + first_pieces, sizes) for part in long]
+        long = [slices(part, tf.gather(part.row_starts(), row) + first_pieces, sizes) for part in long]
         if repeated:
-            kept = [tf.gather(_slices(part, part.row_starts(), repeated_kept), row) for part in repeated[0]]
+            kept = [tf.gather(slices(part, part.row_starts(), repeated_kept), row) for part in repeated[0]]
             ids, starts, ends = zip(kept, long, strict=True)
         else:
             ids, starts, ends = ([part] for part in long)
         return {
             "token_ids": self._framed_ids(ids),
-            "segment_ids": _framed(_numbered(ids), 0, (0, 1)),
-            "sequence_ids": _framed(_numbered(ids), -1, (-1, -1)),
-            "starts": _framed(starts, 0, (0, 0)),
-            "ends": _framed(ends, 0, (0, 0)),
+            "segment_ids": framed(numbered(ids), 0, (0, 1)),
+            "sequence_ids": framed(numbered(ids), -1, (-1, -1)),
+            "starts": framed(starts, 0, (0, 0)),
+            "ends": framed(ends, 0, (0, 0)),
             "row": row,
         }
 
@@ -213,86 +250,76 @@ class InGraphTokenizer(tf.Module):
                 f"texts have the shape {texts.shape}", where="texts", expected="[B], one string a text"
             )
         with tf.device("/CPU:0"):  # string operations exist nowhere else; no hopping to and fro
-            if not self._has_plain_way:
-                return self._exact(texts, with_offsets)
-            is_plain = tf.strings.regex_full_match(texts, _PRINTABLE_ASCII)
+            if not self._is_ever_calm:
+                return self._spelt(texts, with_offsets)
+            is_calm = tf.strings.regex_full_match(texts, self._calm)
+            if self._with_special:
+                is_calm &= ~tf.strings.regex_full_match(texts, self._with_special)
             return tf.cond(
-                tf.reduce_all(is_plain),
-                lambda: self._plain(texts, with_offsets),
-                lambda: self._mixed(texts, is_plain, with_offsets),
+                tf.reduce_all(is_calm),
+                lambda: self._calm_as_it_is(texts, with_offsets),
+                lambda: self._mixed(texts, is_calm, with_offsets),
             )
 
-    def _mixed(self, texts, is_plain, with_offsets: bool):
+    def _mixed(self, texts, is_calm, with_offsets: bool):
         """Every text its own way, then back into the order they came in."""
-        order = tf.concat([tf.where(is_plain)[:, 0], tf.where(~is_plain)[:, 0]], axis=0)
+        order = tf.concat([tf.where(is_calm)[:, 0], tf.where(~is_calm)[:, 0]], axis=0)
         back = tf.math.invert_permutation(order)
-        plain = self._plain(tf.boolean_mask(texts, is_plain), with_offsets)
-        exact = self._exact(tf.boolean_mask(texts, ~is_plain), with_offsets)
-        return tuple(tf.gather(tf.concat(pair, axis=0), back) for pair in zip(plain, exact, strict=True))
+        calm = self._calm_as_it_is(tf.boolean_mask(texts, is_calm), with_offsets)
+        spelt = self._spelt(tf.boolean_mask(texts, ~is_calm), with_offsets)
+        return tuple(tf.gather(tf.concat(pair, axis=0), back) for pair in zip(calm, spelt, strict=True))
 
-    def _plain(self, texts, with_offsets: bool):
-        """Printable ASCII: lower-casing byte by byte is exact, and a byte is a code point."""
-        if self._lowercase:
-            texts = tf.strings.lower(texts)
-        results = self._plain_wordpiece.tokenize_with_offsets(texts)
-        return tuple(tf.cast(result, tf.int32) for result in results[: 3 if with_offsets else 1])
-
-    def _exact(self, texts, with_offsets: bool):
-        """Any text: cut into words first."""
-        words = self._cut_words(texts)
-        letters = self._with_unknown_respelt(words.letters)
-        words = words._replace(letters=letters)
-        ids, starts, ends = self._wordpiece.tokenize_with_offsets(tf.strings.unicode_encode(letters, "UTF-8"))
-        splits = tf.gather(ids.row_splits, words.before)
-        results = [ids.values]
-        if with_offsets:
-            text_starts = tf.repeat(words.points.row_splits[:-1], splits[1:] - splits[:-1])
-            results += [place - text_starts for place in self._cut_words.spans(words, starts, ends)]
-        return tuple(
-            tf.RaggedTensor.from_row_splits(tf.cast(values, tf.int32), splits, validate=False)
-            for values in results
+    def _calm_as_it_is(self, texts, with_offsets: bool):
+        """Texts in which lower-casing byte by byte is exact and nothing else changes."""
+        ids, starts, ends = self._wordpiece.tokenize_with_offsets(
+            tf.strings.lower(texts) if self._lowercase else texts
         )
+        if not with_offsets:
+            return (ids,)
 
-    def _with_unknown_respelt(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Spells the words that are [UNK] whatever the pieces are with a letter that no piece has."""
-        lengths = words.row_lengths()
-        unknown = lengths > MAX_WORD_LENGTH
-        if self._unknown_words:
-            unknown |= is_one_of(words, self._unknown_words)
+        def in_characters():
+            base = spread(characters_before(texts), ids.row_splits)
+            return tuple(places - base for places in letters_of(texts, starts, ends))
 
-        def respelt():
-            return tf.where(tf.repeat(unknown, lengths), self._foreign_letter, words.values)
+        def in_bytes():
+            return tf.cast(starts.values, tf.int32), tf.cast(ends.values, tf.int32)
 
-        return words.with_values(tf.cond(tf.reduce_any(unknown), respelt, lambda: words.values))
+        is_ascii = tf.reduce_all(tf.strings.length(texts) == tf.strings.length(texts, unit="UTF8_CHAR"))
+        return ids, *map(ids.with_values, tf.cond(is_ascii, in_bytes, in_characters))
+
+    def _spelt(self, texts, with_offsets: bool):
+        """Any text."""
+        spelt = self._speller(texts)
+        ids, starts, ends = self._wordpiece.tokenize_with_offsets(spelt.strings)
+        spans = self._speller.spans(spelt, starts, ends) if with_offsets else ()
+        values = [ids.values, *(tf.cast(places, tf.int32) for places in spans)]
+        if self._extra_ids:
+            values = self._with_extras_named(*values)
+        return tuple(map(ids.with_values, values))
+
+    def _with_extras_named(self, ids, *spans):
+        """The ids of words that were never split and of special tokens; the latter are as long as written."""
+        extra = tf.maximum(ids - self._num_pieces, 0)
+        is_extra = ids >= self._num_pieces
+        ids = tf.where(is_extra, tf.gather(self._extra_ids, extra), ids)
+        if not spans:
+            return (ids,)
+        starts, ends = spans
+        lengths = tf.where(is_extra, tf.gather(self._extra_lengths, extra), 0)
+        return ids, starts, tf.where(lengths > 0, starts + lengths, ends)
 
     def _framed_ids(self, parts):
-        return _framed(parts, self.cls_id, (self.sep_id, self.sep_id))
+        return framed(parts, self.cls_id, (self.sep_id, self.sep_id))
 
 
-def _wordpiece(pieces, max_bytes: int, words_only: bool):
-    return tensorflow_text.FastWordpieceTokenizer(
-        vocab=list(pieces),
-        max_bytes_per_word=max_bytes,
-        token_out_type=tf.int32,
-        no_pretokenization=words_only,
-    )
-
-
-def _framed(parts, first: int, lasts: tuple[int, int]) -> tf.RaggedTensor:
-    """`first`, then every part with its `last` behind it, row by row."""
-    batch = parts[0].nrows()
-    sequence = [tf.fill([batch, 1], first)]
-    for part, last in zip(parts, lasts, strict=False):
-        sequence += [part, tf.fill([batch, 1], last)]
-    return tf.concat(sequence, axis=1)
-
-
-def _numbered(parts) -> list[tf.RaggedTensor]:
-    """The parts with 0 for every value of the first and 1 for every value of the second."""
-    return [part.with_values(tf.fill(tf.shape(part.values), number)) for number, part in enumerate(parts)]
-
-
-def _slices(ragged, starts, lengths) -> tf.RaggedTensor:
-    """The stretches of the flat values that begin at `starts`, as rows."""
-    places = tf.ragged.range(starts, starts + lengths)
-    return tf.gather(ragged.values, places)
+def _check_sizes(spelt_pieces, vocabulary):
+    """Refuses pieces that tensorflow-text does not support."""
+    for index, piece in enumerate(spelt_pieces):
+        if len(piece.encode()) > _MAX_BYTES_PER_PIECE:
+            original = vocabulary.pieces[index] if index < len(vocabulary) else "of a word never split"
+            raise VocabularyError(
+                f"the piece {original[:20]!r}... is too long for the graph",
+                where=f"vocabulary:{index + 1}",
+                expected=f"at most {_MAX_BYTES_PER_PIECE} bytes",
+                remedy="tokenise in Python with Tokenizer.encode",
+            )

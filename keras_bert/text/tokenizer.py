@@ -226,11 +226,15 @@ class Tokenizer:
                 words.append(piece)
         return " ".join(words)
 
-    def in_graph(self):
-        """The same tokeniser as TensorFlow operations: an `InGraphTokenizer`."""
+    def in_graph(self, allow_special: Iterable[str] = ()):
+        """The same tokeniser as TensorFlow operations: an `InGraphTokenizer`.
+
+        Args:
+            allow_special: iterable of str. As in `encode`, for every text this one sees.
+        """
         from keras_bert.text.in_graph import InGraphTokenizer
 
-        return InGraphTokenizer(self)
+        return InGraphTokenizer(self, allow_special)
 
     def _parts(self, text, text_pair, allow_special):
         """(ids, spans) of the text and of its pair; the texts; how many U+FFFD stand for bytes."""
@@ -240,14 +244,7 @@ class Tokenizer:
         return parts, tuple(part for part, _ in decoded), sum(count for _, count in decoded)
 
     def _allowed(self, allow_special: Iterable[str]) -> re.Pattern | None:
-        allow_special = [allow_special] if isinstance(allow_special, str) else list(allow_special)
-        for special in allow_special:
-            if special not in self.vocabulary.special_ids:
-                raise UsageError(
-                    f"{special!r} is not a special token of this vocabulary",
-                    where="allow_special",
-                    expected=f"some of {', '.join(self.vocabulary.special_ids)}",
-                )
+        allow_special = self.vocabulary.check_special(allow_special)
         return re.compile("|".join(map(re.escape, allow_special))) if allow_special else None
 
     def _pieces(

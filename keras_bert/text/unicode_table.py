@@ -21,6 +21,7 @@ PUNCTUATION = 8  # a word of its own
 MARK = 16  # a non-spacing mark (Mn): dropped where accents are stripped
 CASED = 32  # before a capital sigma: that sigma may end a word
 IGNORABLE = 64  # looked through when the neighbours of a capital sigma are sought
+SETTLED = 128  # a letter, a blank or punctuation in every release of Unicode alike
 
 
 @dataclasses.dataclass(frozen=True)

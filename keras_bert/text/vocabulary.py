@@ -1,10 +1,10 @@
 """`Vocabulary`: the pieces of a vocab.txt, in order; refuses a file that is ambiguous."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from keras_bert.errors import VocabularyError
+from keras_bert.errors import UsageError, VocabularyError
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _BLANK = " \t\r\n"  # Chinese BERT has U+2028 as a piece: only ASCII blanks make a line blank
@@ -110,6 +110,22 @@ class Vocabulary:
     def special_ids(self) -> dict[str, int]:
         """Id of every special token that is there."""
         return {piece: self._ids[piece] for piece in (*_REQUIRED, MASK) if piece in self._ids}
+
+    def check_special(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The names, if every one is a special token of this vocabulary.
+
+        Raises:
+            UsageError: names the one that is not.
+        """
+        names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+        for name in names:
+            if name not in self.special_ids:
+                raise UsageError(
+                    f"{name!r} is not a special token of this vocabulary",
+                    where="allow_special",
+                    expected=f"some of {', '.join(self.special_ids)}",
+                )
+        return names
 
     def __len__(self) -> int:
         return len(self.pieces)

@@ -20,6 +20,7 @@ from keras_bert.text.unicode_table import (
     NUM_CODE_POINTS,
     PUNCTUATION,
     REMOVED,
+    SETTLED,
     SPACE,
 )
 
@@ -53,6 +54,17 @@ def sigma_context(char: str) -> int:
     return IGNORABLE if ends_after_letter else 0
 
 
+def is_punctuation(char: str, database=unicodedata) -> bool:
+    return char in ASCII_PUNCTUATION or database.category(char).startswith("P")
+
+
+def is_settled(char: str) -> bool:
+    """Known to Unicode 14; and if it is punctuation, since Unicode 3.2, the old database Python carries."""
+    if unicodedata.category(char) == "Cn":
+        return False
+    return not is_punctuation(char) or is_punctuation(char, unicodedata.ucd_3_2_0)
+
+
 def flags_of(code_point: int) -> int:
     char = chr(code_point)
     category = unicodedata.category(char)
@@ -63,8 +75,10 @@ def flags_of(code_point: int) -> int:
         flags |= SPACE
     if any(first <= code_point <= last for first, last in CHINESE_RANGES):
         flags |= CHINESE
-    if char in ASCII_PUNCTUATION or category.startswith("P"):
+    if is_punctuation(char):
         flags |= PUNCTUATION
+    if is_settled(char):
+        flags |= SETTLED
     if category == "Mn":
         flags |= MARK
     return flags
