@@ -16,9 +16,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # What imports with TensorFlow and Keras blocked, and what besides imports with TensorFlow blocked.
 WITHOUT_KERAS = ("config", "features", "errors", "files", "text", "evaluation", "corpus", "data.readers")
-WITHOUT_KERAS += ("checkpoints", "reports.tables", "cli")
+WITHOUT_KERAS += ("checkpoints", "reports.stream_progress", "reports.tables", "cli")
 WITHOUT_TENSORFLOW = ("layers", "encoder", "training.losses", "training.optimizer", "training.schedule")
-RUN_OR_NEED_MORE = ("cli.__main__", "text.in_graph", "text.in_graph_words", "corpus.beam")
+RUN_OR_NEED_MORE = ("cli.__main__", r"text.in_graph\w*", "corpus.beam")
 
 
 # Runs first in the child processes below. Keras' NumPy backend imports JAX and SciPy for functions that the
@@ -60,7 +60,7 @@ def run_blocked(blocked, modules, script="") -> str:
 def modules_of(rooms) -> list[str]:
     """Our modules at or under the given names."""
     inside = re.compile(rf"keras_bert\.({'|'.join(map(re.escape, rooms))})(\..*)?")
-    outside = re.compile(rf"keras_bert\.({'|'.join(map(re.escape, RUN_OR_NEED_MORE))})")
+    outside = re.compile(rf"keras_bert\.({'|'.join(RUN_OR_NEED_MORE)})")
     files = sorted((ROOT / "keras_bert").rglob("*.py"))
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files

@@ -20,9 +20,9 @@ from keras_bert.text.in_graph_offsets import (
     spread,
     utf16_offsets,
 )
-from keras_bert.text.in_graph_sequence import framed, numbered, slices
+from keras_bert.text.in_graph_sequence import framed, numbered, truncated, windows_of
 from keras_bert.text.in_graph_spelling import Speller
-from keras_bert.text.sequence import check_stride, room_for_pieces, truncated_lengths, window_room
+from keras_bert.text.sequence import check_stride, room_for_pieces
 from keras_bert.text.spelling import calm_characters, spelling_for
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
@@ -67,7 +67,7 @@ class InGraphTokenizer(tf.Module):
         self.max_length = tokenizer.max_length
         self.pad_id, self.cls_id, self.sep_id = vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id
         self._lowercase = tokenizer.lowercase
-        breaks = _ASCII_BREAKS + calm_characters(*options, tokenizer.split_chinese)
+        breaks = _ASCII_BREAKS + calm_characters(*options, tokenizer.split_chinese, spelling.letters)
         word = f"{_ASCII_LETTER}{{0,{MAX_WORD_LENGTH}}}"
         self._calm = f"(?:{word}[{breaks}])*{word}"
         self._is_ever_calm = not tokenizer.never_split
@@ -155,14 +155,9 @@ class InGraphTokenizer(tf.Module):
         parts = [ids_a] if ids_b is None else [ids_a, ids_b]
         max_length = self.max_length if max_length is None else max_length
         if max_length is not None:
-            room = room_for_pieces(max_length, is_pair=len(parts) == 2)
-            lengths = [ids.row_lengths() for ids in parts]
-            if len(parts) == 1:
-                kept = [tf.minimum(lengths[0], room)]
-            else:
-                kept = truncated_lengths(*lengths, room, truncation, tf.minimum, tf.maximum)
-            parts = [slices(ids, ids.row_starts(), length) for ids, length in zip(parts, kept, strict=True)]
-        return self._framed_ids(parts), framed(numbered(parts), 0, (0, 1))
+            parts = truncated(parts, room_for_pieces(max_length, is_pair=len(parts) == 2), truncation)
+        token_ids = framed(parts, self.cls_id, (self.sep_id, self.sep_id))
+        return token_ids, framed(numbered(parts), 0, (0, 1))
 
     def features(
         self,
@@ -216,31 +211,7 @@ class InGraphTokenizer(tf.Module):
         max_length = self.max_length if max_length is None else max_length
         check_stride(stride, max_length, is_pair=text_pairs is not None)
         parts = [self.tokenize_with_offsets(part) for part in (texts, text_pairs) if part is not None]
-        *repeated, long = parts
-        room = room_for_pieces(max_length, is_pair=len(parts) == 2)
-        lengths = long[0].row_lengths()
-        repeated_lengths = repeated[0][0].row_lengths() if repeated else tf.zeros_like(lengths)
-        repeated_kept, room = window_room(repeated_lengths, room, tf.minimum)  # (B,)
-        step = tf.minimum(room, stride)
-        counts = 1 + (tf.maximum(lengths - room, 0) + step - 1) // step  # (B,) windows of each text
-        row_splits = tf.concat([[0], tf.cumsum(counts)], axis=0)
-        row = spread(tf.range(tf.size(lengths)), row_splits)  # (W,)
-        first_pieces = tf.ragged.range(counts).values * tf.gather(step, row)
-        sizes = tf.minimum(tf.gather(room, row), tf.gather(lengths, row) - first_pieces)
-        long = [slices(part, tf.gather(part.row_starts(), row) + first_pieces, sizes) for part in long]
-        if repeated:
-            kept = [tf.gather(slices(part, part.row_starts(), repeated_kept), row) for part in repeated[0]]
-            ids, starts, ends = zip(kept, long, strict=True)
-        else:
-            ids, starts, ends = ([part] for part in long)
-        return {
-            "token_ids": self._framed_ids(ids),
-            "segment_ids": framed(numbered(ids), 0, (0, 1)),
-            "sequence_ids": framed(numbered(ids), -1, (-1, -1)),
-            "starts": framed(starts, 0, (0, 0)),
-            "ends": framed(ends, 0, (0, 0)),
-            "row": row,
-        }
+        return windows_of(parts, max_length, stride, self.cls_id, self.sep_id)
 
     def _pieces(self, texts, with_offsets: bool) -> tuple[tf.RaggedTensor, ...]:
         """(ids,) or (ids, starts, ends) of the bare pieces."""
@@ -307,9 +278,6 @@ class InGraphTokenizer(tf.Module):
         starts, ends = spans
         lengths = tf.where(is_extra, tf.gather(self._extra_lengths, extra), 0)
         return ids, starts, tf.where(lengths > 0, starts + lengths, ends)
-
-    def _framed_ids(self, parts):
-        return framed(parts, self.cls_id, (self.sep_id, self.sep_id))
 
 
 def _check_sizes(spelt_pieces, vocabulary):

@@ -51,7 +51,8 @@ def spread(values, row_splits) -> tf.Tensor:
         Tensor like `values` [elements].
     """
     steps = values - tf.concat([tf.zeros_like(values[:1]), values[:-1]], axis=0)
-    return tf.cumsum(tf.scatter_nd(row_splits[:-1, None], steps, row_splits[-1:] + 1)[:-1])
+    at_starts = tf.scatter_nd(row_splits[:-1, None], steps, row_splits[-1:] + 1)[:-1]
+    return tf.cumsum(tf.reshape(at_starts, [-1]))  # scatter_nd does not know its rank
 
 
 def utf16_offsets(texts, offsets: tf.RaggedTensor) -> tf.RaggedTensor:

@@ -1,9 +1,9 @@
-"""Texts as tensorflow-text's tokeniser must see them, as operations: `normalization.Normalizer`, in the graph.
+"""Texts as tensorflow-text's tokeniser must see them, as operations: `Normalizer`, in the graph.
 
 Text is decoded to code points, every one is looked up in the baked Unicode table, and every character
 that comes out remembers which code point it came from: exactness and offsets fall out of the same gather.
-What depends on the neighbours (the final sigma, the order of combining characters, words without end) is rare,
-so it waits in branches that ordinary text does not enter. Only `in_graph.py` imports this.
+What depends on the neighbours (the final sigma, the order of combining characters, words without end) is
+rare, so it waits in branches that ordinary text does not enter. Only `in_graph.py` imports this.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_bert.text import graph_tables as tables
 from keras_bert.text.in_graph_offsets import letters_of, spread
 from keras_bert.text.normalization import CAPITAL_SIGMA, FINAL_SIGMA
-from keras_bert.text.spelling import Spelling
+from keras_bert.text.spelling import Spelling, written
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
 _BASIC_PLANE = 1 << 16
@@ -51,9 +51,8 @@ class Speller(tf.Module):
         super().__init__(name="speller")
         self._lowercase, self._strip_accents = lowercase, strip_accents
         self._unknown_letter, self._special = spelling.unknown_letter, spelling.special_letters
-        self._never_split = [
-            "".join(chr(spelling.kept_letters[ord(char)]) for char in w) for w in never_split
-        ]
+        self._never_split = [written(word, spelling.kept_letters) for word in never_split]
+        self._unknown_words = [written(word, spelling.letters) for word in spelling.unknown_words]
         forms = tables.forms_table(lowercase, strip_accents, split_chinese, letters=spelling.letters)
         first_forms = forms._replace(blocks=forms.blocks[:, 0])
         basic_points = np.arange(_BASIC_PLANE, dtype=np.int32)
@@ -83,36 +82,40 @@ class Speller(tf.Module):
                 lambda: self._in_canonical_order(values, letters, sources),
                 lambda: letters,
             )
-        spelt = self._with_long_words_unknown(letters) & tables.POINT
-        spelt = tf.RaggedTensor.from_row_splits(spelt, splits, validate=False)
+        letters = self._with_long_words_unknown(letters)
+        if self._unknown_words:
+            unknown = _letters_of_words(letters, self._unknown_words)
+            unknown_letters = tf.fill([tf.size(unknown)], self._unknown_letter)
+            letters = tf.tensor_scatter_nd_update(letters, unknown[:, None], unknown_letters)
+        letters = tf.RaggedTensor.from_row_splits(letters & tables.POINT, splits, validate=False)
         first_slots = tf.reshape(chars, [-1, width])[:, 0]
         stripped = (first_slots < 0) & (first_slots >= tables.STRIPPED)
-        return SpeltTexts(tf.strings.unicode_encode(spelt, "UTF-8"), sources, points.row_splits, stripped)
+        return SpeltTexts(tf.strings.unicode_encode(letters, "UTF-8"), sources, points.row_splits, stripped)
 
-    def spans(self, spelt: SpeltTexts, starts: tf.RaggedTensor, ends: tf.RaggedTensor):
+    def spans(self, texts: SpeltTexts, starts: tf.RaggedTensor, ends: tf.RaggedTensor):
         """Where pieces come from in the texts before they were spelt.
 
         Args:
-            spelt: `SpeltTexts`.
+            texts: `SpeltTexts`.
             starts: ragged tensor [B, (pieces)]. First byte of every piece in its string.
             ends: ragged tensor [B, (pieces)]. The byte after its last.
 
         Returns:
             (starts, ends), int64 tensors [pieces], in code points of each text.
         """
-        first_letters, end_letters = letters_of(spelt.strings, starts, ends)
-        first_points = tf.gather(spelt.sources, first_letters)
-        last_points = tf.gather(spelt.sources, end_letters - 1)
+        first_letters, end_letters = letters_of(texts.strings, starts, ends)
+        first_points = tf.gather(texts.sources, first_letters)
+        last_points = tf.gather(texts.sources, end_letters - 1)
 
         def past_stripped_marks():
             # A stripped mark belongs to the character before it: go on to the next point that is none.
-            solid = tf.where(~spelt.stripped)[:, 0]
+            solid = tf.where(~texts.stripped)[:, 0]
             return tf.gather(solid, tf.searchsorted(solid, last_points, side="right"))
 
         end_points = last_points + 1
         if self._strip_accents:
-            end_points = tf.cond(tf.reduce_any(spelt.stripped), past_stripped_marks, lambda: last_points + 1)
-        base = spread(spelt.point_splits[:-1], starts.row_splits)
+            end_points = tf.cond(tf.reduce_any(texts.stripped), past_stripped_marks, lambda: last_points + 1)
+        base = spread(texts.point_splits[:-1], starts.row_splits)
         return first_points - base, end_points - base
 
     def _without_special(self, points):
@@ -197,17 +200,7 @@ class Speller(tf.Module):
     def _with_kept_words(self, points, chars):
         """Words that are never split stay as they are written."""
         kept = (_look_up(self._kept_forms, points) + points[:, None])[:, 0]  # one character a point
-        is_break = (kept >= 0) & (kept & (tables.BLANK | tables.ALONE) != 0)
-        used = tf.where((kept >= 0) & (kept & tables.BLANK == 0))[:, 0]
-        word = tf.gather(tf.cumsum(tf.cast(is_break, tf.int32), exclusive=True), used)
-        alone = tf.gather(is_break, used)
-        opens = alone | tf.concat([[True], word[1:] != word[:-1]], axis=0)
-        words = tf.RaggedTensor.from_row_starts(
-            tf.gather(kept, used) & tables.POINT, tf.where(opens)[:, 0], validate=False
-        )
-        strings = tf.strings.unicode_encode(words, "UTF-8")
-        is_kept = tf.reduce_any(strings[:, None] == tf.constant(self._never_split)[None, :], axis=1)
-        kept_points = tf.boolean_mask(used, spread(tf.cast(is_kept, tf.int32), words.row_splits) > 0)
+        kept_points = _letters_of_words(kept, self._never_split)
         marked = tf.scatter_nd(kept_points[:, None], tf.ones_like(kept_points), tf.shape(points, tf.int64))
         rest = tf.fill([tf.size(points), chars.shape[1] - 1], tables.NOTHING)
         return tf.where(marked[:, None] > 0, tf.concat([kept[:, None], rest], axis=1), chars)
@@ -230,6 +223,19 @@ def _used(chars, width, point_splits):
         return chars, tf.range(tf.size(chars, tf.int64)), point_splits
 
     return tf.cond((tf.reduce_min(chars) >= 0) & (width == 1), unchanged, squeezed)
+
+
+def _letters_of_words(chars, candidates: list[str]):
+    """The places of the letters of all words that equal one of the candidates; int64 tensor."""
+    is_break = (chars >= 0) & (chars & (tables.BLANK | tables.ALONE) != 0)
+    used = tf.where((chars >= 0) & (chars & tables.BLANK == 0))[:, 0]
+    breaks = tf.gather(tf.cumsum(tf.cast(is_break, tf.int32), exclusive=True), used)
+    opens = tf.gather(is_break, used) | tf.concat([[True], breaks[1:] != breaks[:-1]], axis=0)
+    letters = tf.gather(chars, used) & tables.POINT
+    words = tf.RaggedTensor.from_row_starts(letters, tf.where(opens)[:, 0], validate=False)
+    strings = tf.strings.unicode_encode(words, "UTF-8")
+    found = tf.reduce_any(strings[:, None] == tf.constant(candidates)[None, :], axis=1)
+    return tf.boolean_mask(used, spread(tf.cast(found, tf.int32), words.row_splits) > 0)
 
 
 def _look_up(table: tables.PagedTable, points):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from keras_bert.errors import UsageError
 from keras_bert.text import unicode_table as unicode
 from keras_bert.text.unicode_table import CASED, CHINESE, IGNORABLE, MARK, PUNCTUATION, REMOVED, SPACE
+from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
 CAPITAL_SIGMA, FINAL_SIGMA = "\u03a3", "\u03c2"
 _ASCII_WORDS = re.compile(r"[!-/:-@\[-`{-~]|[^!-/:-@\[-`{-~]+")
@@ -42,7 +43,7 @@ class Normalizer:
         never_split: iterable of str. Whitespace-delimited words to leave exactly as they are.
 
     Raises:
-        UsageError: a word of `never_split` is empty or starts with a mark that would be stripped.
+        UsageError: a word of `never_split` is empty, too long, or starts with a mark that would be stripped.
     """
 
     def __init__(self, lowercase: bool, strip_accents: bool, split_chinese: bool, never_split=()):
@@ -55,8 +56,12 @@ class Normalizer:
         self._marks = frozenset(map(chr, marks))
         self._never_split = frozenset(never_split)
         for word in self._never_split:
-            if not word or word[0] in self._marks:
-                raise UsageError(f"the word {word!r} is empty or starts with an accent", where="never_split")
+            if not 0 < len(word) <= MAX_WORD_LENGTH or word[0] in self._marks:
+                raise UsageError(
+                    f"the word {word[:20]!r} of {len(word)} characters cannot be kept",
+                    where="never_split",
+                    expected=f"1 to {MAX_WORD_LENGTH} characters, the first no accent",
+                )
         self._combining = (
             {chr(point): order for point, order in table.combining.items()} if strip_accents else {}
         )

@@ -22,7 +22,7 @@ class Segmenter:
         self._vocabulary = vocabulary
         self._normalizer = normalizer
         self._wordpiece = WordPiece(vocabulary.ids, vocabulary.unk_id)
-        self._memory: dict[str, tuple[list[int], Spans]] = {}
+        self._memory: dict[str, tuple[list[int], Spans, int]] = {}
 
     def pieces(self, text: str, base: int = 0) -> tuple[list[int], Spans]:
         """The pieces of a text.
@@ -45,14 +45,21 @@ class Segmenter:
                     if len(memory) >= _MEMORY_CHUNKS:
                         memory.clear()
                     memory[chunk] = known
-            ids += known[0]
+            chunk_ids, chunk_spans, leading_marks = known
             at = base + match.start()
-            if spans and spans[-1][1] == at:  # an ideograph ends here
-                spans[-1] = (spans[-1][0], at + self._normalizer.num_leading_marks(chunk))
-            spans += [(at + start, at + end) for start, end in known[1]]
+            if leading_marks and spans and spans[-1][1] == at:  # an ideograph ends here
+                spans[-1] = (spans[-1][0], at + leading_marks)
+            if len(chunk_ids) == 1:  # most often: worth a way of its own
+                ids.append(chunk_ids[0])
+                start, end = chunk_spans[0]
+                spans.append((at + start, at + end))
+            else:
+                ids += chunk_ids
+                spans += [(at + start, at + end) for start, end in chunk_spans]
         return ids, spans
 
-    def _cut(self, chunk: str) -> tuple[list[int], Spans]:
+    def _cut(self, chunk: str) -> tuple[list[int], Spans, int]:
+        """(ids, spans, how many marks at its start belong to what is before it)."""
         ids, spans = [], []
         for word, starts, ends in self._normalizer.words(chunk):
             if self._normalizer.is_kept_whole(word):
@@ -62,4 +69,4 @@ class Segmenter:
             for index, start, end in pieces:
                 ids.append(index)
                 spans.append((starts[start], ends[end - 1]))
-        return ids, spans
+        return ids, spans, self._normalizer.num_leading_marks(chunk)

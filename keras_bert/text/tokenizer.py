@@ -42,7 +42,7 @@ class Tokenizer:
 
     Raises:
         VocabularyError: the vocabulary is ambiguous or lacks a special token.
-        UsageError: a word of `never_split` is empty or starts with an accent.
+        UsageError: a word of `never_split` is empty, longer than 200 characters or starts with an accent.
     """
 
     def __init__(

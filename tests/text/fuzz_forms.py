@@ -12,6 +12,7 @@ import google_reference
 
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.unicode_table import MARK, unicode_table
+from keras_bert.text.vocabulary import MASK
 
 STRINGS_PER_VOCABULARY = 4000
 BATCH = 100
@@ -49,6 +50,14 @@ def random_text(rng: random.Random) -> str:
     return text
 
 
+def with_masks(rng: random.Random, text: str) -> str:
+    """The text with a few special tokens, and some that are cut short, anywhere in it."""
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        place = rng.randrange(len(text) + 1)
+        text = text[:place] + rng.choice((MASK, MASK, MASK[:3], MASK[3:])) + text[place:]
+    return text
+
+
 def random_tokenizer(rng: random.Random, texts: list[str]) -> Tokenizer:
     """Options at random; pieces cut from the texts' own words, so that few words are [UNK]."""
     options = {
@@ -68,8 +77,9 @@ def random_tokenizer(rng: random.Random, texts: list[str]) -> Tokenizer:
             pieces["##" + stretch if start else stretch] = 0
         if rng.random() < 0.005:
             never_split += google_reference.clean(text, options["split_chinese"]).split()[:3]
-    # A word that starts with a mark is refused.
-    kept = [word for word in never_split if not unicode_table().flags[ord(word[0])] & MARK]
+    # A word that starts with a mark or has more than 200 characters is refused.
+    flags = unicode_table().flags
+    kept = [word for word in never_split if not flags[ord(word[0])] & MARK and len(word) <= 200]
     never_split = kept if rng.random() < 0.3 else []
     for word in never_split:
         if rng.random() < 0.5 and len(word) < 60:
@@ -90,15 +100,19 @@ def disagreements(
         name: getattr(tokenizer, name)
         for name in ("lowercase", "strip_accents", "split_chinese", "never_split")
     }
+    allow_special = ["[MASK]"] if rng.random() < 0.3 else []
+    if allow_special:
+        texts = [with_masks(rng, text) for text in texts]
     in_graph = tf.function(
-        tokenizer.in_graph().tokenize_with_offsets, input_signature=[tf.TensorSpec([None], tf.string)]
+        tokenizer.in_graph(allow_special).tokenize_with_offsets,
+        input_signature=[tf.TensorSpec([None], tf.string)],
     )
     found = []
     for begin in range(0, num_strings, BATCH):
         batch = texts[begin : begin + BATCH]
         rows = [ragged.to_list() for ragged in in_graph(tf.constant([text.encode() for text in batch]))]
         for text, ids, starts, ends in zip(batch, *rows, strict=True):
-            python = tokenizer.encode(text, special_tokens=False)
+            python = tokenizer.encode(text, special_tokens=False, allow_special=allow_special)
             if python.token_ids != ids:
                 found.append(f"seed {seed}, ids: {text!r} {options} python {python.token_ids} graph {ids}")
             elif python.offsets != list(zip(starts, ends, strict=True)):
@@ -106,7 +120,10 @@ def disagreements(
                     f"seed {seed}, offsets: {text!r} {options} python {python.offsets} graph {starts} {ends}"
                 )
             if with_oracle:
-                oracle = google_reference.tokenize(text, tokenizer.vocabulary, **options)
+                stretches = text.split(MASK) if allow_special else [text]
+                oracle = google_reference.tokenize(stretches[0], tokenizer.vocabulary, **options)
+                for stretch in stretches[1:]:
+                    oracle += [MASK, *google_reference.tokenize(stretch, tokenizer.vocabulary, **options)]
                 if [tokenizer.vocabulary.id(piece) for piece in oracle] != python.token_ids:
                     pieces = tokenizer.tokenize(text)
                     found.append(f"seed {seed}, oracle: {text!r} {options} python {pieces} oracle {oracle}")

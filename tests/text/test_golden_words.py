@@ -6,35 +6,16 @@ from pathlib import Path
 import google_reference
 import pytest
 import tensorflow as tf
-
-from keras_bert.text.tokenizer import Tokenizer
+from letter_pieces import letters_tokenizer, spelt
 
 ROWS = json.loads(Path(__file__).with_name("golden_words.json").read_text(encoding="utf-8"))
 TEXTS = [text for text, _, _ in ROWS]
 LONGEST_WORD = 200
 
 
-def letters_tokenizer(lowercase: bool) -> Tokenizer:
-    """Its pieces are single letters, so that the pieces spell the words."""
-    letters = sorted({letter for row in ROWS for word in row[1:] for letter in word} - {" "})
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters)]
-    return Tokenizer(list(dict.fromkeys(pieces)), lowercase=lowercase)
-
-
 def expected(lowercase: bool) -> list[list[str]]:
     words = [row[1 if lowercase else 2].split() for row in ROWS]
     return [["[UNK]" if len(word) > LONGEST_WORD else word for word in row] for row in words]
-
-
-def spelt(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
-    words = []
-    for index in ids:
-        piece = tokenizer.vocabulary.pieces[index]
-        if piece.startswith("##") and len(piece) > 2:
-            words[-1] += piece[2:]
-        else:
-            words.append(piece)
-    return words
 
 
 class Served(tf.Module):
@@ -49,7 +30,8 @@ class Served(tf.Module):
 
 @pytest.mark.parametrize("lowercase", [True, False], ids=["uncased", "cased"])
 def test_python_and_the_served_graph_cut_every_golden_text_as_google_does(lowercase, tmp_path):
-    tokenizer = letters_tokenizer(lowercase)
+    words = (word for row in ROWS for column in row[1:] for word in column.split())
+    tokenizer = letters_tokenizer(words, lowercase)
     python = tokenizer.encode_batch(TEXTS, special_tokens=False)
     assert [spelt(tokenizer, encoding.token_ids) for encoding in python] == expected(lowercase)
 

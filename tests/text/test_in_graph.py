@@ -92,6 +92,67 @@ def test_invalid_utf8_counts_the_same_code_points_in_both_forms(tokenizer, in_gr
         assert list(zip(*row[1:], strict=True)) == encoding.offsets
 
 
+def test_a_text_cannot_be_written_in_the_spelling_of_the_graph():
+    # "§" and "؟" are punctuation only to some releases of Unicode, "C++" is never split: all are spelt anew.
+    tokenizer = Tokenizer([*PIECES, "§", "ﬀ", "\ue000", "C++", "\U0001e5ff"])
+    for options in ({}, {"never_split": ["C++"]}, {"split_chinese": False}):
+        tokenizer = Tokenizer(tokenizer.vocabulary, **options)
+        in_graph = tokenizer.in_graph(allow_special=["[MASK]"])
+        stand_ins = [chr(0x3400 + k) for k in range(8)] + [chr(0xE000 + k) for k in range(8)]
+        texts = [
+            *stand_ins,
+            "".join(stand_ins),
+            "".join(stand_ins[8:]),
+            "a§b \ue000",
+            "C++ \U0001e5ff",
+            "؟ a؟",
+        ]
+        texts += ["film" + char for char in stand_ins] + [char + "\u0301film" for char in stand_ins]
+        expected = python_ids(tokenizer, texts, allow_special=["[MASK]"])
+        assert in_graph(tf.constant(texts)).to_list() == expected
+        assert [in_graph(tf.constant([text])).to_list()[0] for text in texts] == expected
+
+
+def test_special_tokens_count_in_the_graph_where_they_are_allowed():
+    tokenizer = Tokenizer([*PIECES, "σ", "##σ", "ς", "##ς", "C++"], never_split=["C++"])
+    texts = [
+        "a [MASK] film", "[MASK][MASK]", "a[MASK]b", "[mask] [PAD]", "ΑΣ[MASK]Σ", "[MASK]\u0301\u0301 é",
+        "C++[MASK]C++", "[MAS", "K]", "[MASK", "中[MASK]国", "𝕏 [MASK] a", "a" * 199 + "[MASK]" + "a" * 201,
+    ]  # fmt: skip
+    for options in ({}, {"never_split": ()}):
+        tokenizer = Tokenizer(tokenizer.vocabulary, **options)
+        in_graph = tokenizer.in_graph(allow_special=["[MASK]"])
+        encodings = [tokenizer.encode(t, special_tokens=False, allow_special=["[MASK]"]) for t in texts]
+        for batch in (texts, *([text] for text in texts)):
+            ids, starts, ends = (
+                ragged.to_list() for ragged in in_graph.tokenize_with_offsets(tf.constant(batch))
+            )
+            expected = [encodings[texts.index(text)] for text in batch]
+            assert ids == [encoding.token_ids for encoding in expected]
+            spans = [list(zip(*row, strict=True)) for row in zip(starts, ends, strict=True)]
+            assert spans == [encoding.offsets for encoding in expected]
+        assert any(tokenizer.vocabulary.mask_id in encoding.token_ids for encoding in encodings)
+
+
+def test_only_special_tokens_can_be_allowed_in_the_graph(tokenizer):
+    with pytest.raises(UsageError, match="film"):
+        tokenizer.in_graph(allow_special=["film"])
+
+
+def test_utf16_offsets_and_replaced_bytes_equal_the_python_form(tokenizer, in_graph):
+    raw = [text.encode() for text in ("a 😀 film", "😀😀", "", "中 é", "a \ufffd b")]
+    raw += [b"a\xff film", b"\xf0\x9f\x98\x80 \xc3 b \xef\xbf\xbd", b"\xed\xa0\xbda \xf0\x9f"]
+    encodings = tokenizer.encode_batch(raw, special_tokens=False)
+    _, starts, ends = in_graph.tokenize_with_offsets(tf.constant(raw))
+    utf16 = [in_graph.utf16_offsets(tf.constant(raw), places).to_list() for places in (starts, ends)]
+    assert [list(zip(*row, strict=True)) for row in zip(*utf16, strict=True)] == [
+        encoding.utf16_offsets() for encoding in encodings
+    ]
+    replaced = [encoding.num_replaced for encoding in encodings]
+    assert in_graph.num_replaced(tf.constant(raw)).numpy().tolist() == replaced
+    assert max(replaced) > 0
+
+
 def test_every_ascii_character_alone_and_in_a_word_goes_the_short_way_right(tokenizer, in_graph):
     texts = [chr(c) for c in range(128)] + [f"fi{chr(c)}lm" for c in range(128)]
     one_by_one = [in_graph(tf.constant([text])).to_list()[0] for text in texts]
