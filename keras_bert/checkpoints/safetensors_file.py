@@ -5,16 +5,16 @@ shape and byte range), the tensors' bytes end to end. Reading maps the file into
 cost the header only, and a tensor costs its own bytes when it is asked for.
 """
 
-import json
 import math
-import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
-from keras_bert.errors import CheckpointError, KerasBertError
+from keras_bert.checkpoints.json_text import json_object, quoted
+from keras_bert.checkpoints.shards import ShardedTensors
+from keras_bert.errors import CheckpointError
 
 DTYPES = {
     "F64": np.dtype("<f8"),
@@ -38,42 +38,6 @@ MAX_HEADER_BYTES = 2 * 2**20
 MAX_AXES = 32
 
 _DOWNLOAD_AGAIN = "the file is cut or damaged: copy or download it again"
-
-
-def quoted(value) -> str:
-    """`repr(value)` at a length fit for a message: what stands in a hostile file may be megabytes long."""
-    form = reprlib.Repr()
-    form.maxstring = form.maxother = 120
-    return form.repr(value)
-
-
-def json_object(data: bytes, where: str, error: type[KerasBertError] = CheckpointError) -> dict:
-    """The JSON object in `data`, refusing what is no object, repeats a key or is no JSON at all.
-
-    Args:
-        data: bytes. UTF-8, a byte order mark is tolerated.
-        where: str. The file, for the message.
-        error: type. The error to raise.
-
-    Returns:
-        dict.
-    """
-
-    def no_repeats(pairs):
-        result = {}
-        for key, value in pairs:
-            if key in result:
-                raise ValueError(f"the key {quoted(key)} stands there twice")
-            result[key] = value
-        return result
-
-    try:
-        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=no_repeats)
-    except (ValueError, RecursionError) as cause:
-        raise error(f"Not valid JSON: {cause}", where=where, expected="one JSON object in UTF-8") from None
-    if not isinstance(value, dict):
-        raise error(f"JSON of type {type(value).__name__}", where=where, expected="one JSON object")
-    return value
 
 
 class SafetensorsFile(Mapping):
@@ -198,68 +162,7 @@ class SafetensorsFile(Mapping):
             )
 
 
-class ShardedSafetensors(Mapping):
-    """The tensors of a checkpoint cut into several files, by `model.safetensors.index.json`.
-
-    Args:
-        path: str or Path. The index file; the shards lie beside it.
-
-    Raises:
-        CheckpointError: an index that names a file elsewhere, or does not agree with the shards.
-    """
-
-    def __init__(self, path):
-        self.path = Path(path)
-        try:
-            index = json_object(self.path.read_bytes(), str(path))
-        except OSError as cause:
-            raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
-        self._shard_of = index.get("weight_map")
-        if not isinstance(self._shard_of, dict) or not all(map(_is_plain_name, self._shard_of.values())):
-            raise CheckpointError(
-                "No usable `weight_map`",
-                where=str(path),
-                expected="tensor names to names of files beside the index",
-            )
-        self._shards = {
-            name: SafetensorsFile(self.path.with_name(name)) for name in sorted(set(self._shard_of.values()))
-        }
-        found = {(tensor, name) for name, shard in self._shards.items() for tensor in shard}
-        astray = sorted(found ^ set(self._shard_of.items()))
-        if astray:
-            raise CheckpointError(
-                f"Index and files disagree about {len(astray)} tensors, first {quoted(astray[0])}",
-                where=str(path),
-                remedy="the files belong to different checkpoints: download the folder again",
-            )
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._shards[self._shard_of[name]][name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shard_of)
-
-    def __len__(self) -> int:
-        return len(self._shard_of)
-
-    def __contains__(self, name) -> bool:
-        return name in self._shard_of
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape, read from the headers alone."""
-        return self._gather(lambda shard: shard.shapes)
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Tensor name to NumPy dtype name, read from the headers alone."""
-        return self._gather(lambda shard: shard.dtypes)
-
-    def _gather(self, facts_of: Callable[[SafetensorsFile], dict]) -> dict:
-        return {name: fact for shard in self._shards.values() for name, fact in facts_of(shard).items()}
-
-
-def read_tensors(path) -> SafetensorsFile | ShardedSafetensors:
+def read_tensors(path) -> SafetensorsFile | ShardedTensors:
     """The tensors of a `.safetensors` file, or of the shards that a `.safetensors.index.json` names.
 
     Args:
@@ -268,7 +171,8 @@ def read_tensors(path) -> SafetensorsFile | ShardedSafetensors:
     Returns:
         A read-only mapping from tensor name to NumPy array, with `shapes` and `dtypes`.
     """
-    return ShardedSafetensors(path) if str(path).endswith(".json") else SafetensorsFile(path)
+    is_index = str(path).endswith(".json")
+    return ShardedTensors(path, SafetensorsFile, ".safetensors") if is_index else SafetensorsFile(path)
 
 
 def write_tensors(path, tensors: Mapping[str, np.ndarray]):
@@ -287,7 +191,3 @@ def write_tensors(path, tensors: Mapping[str, np.ndarray]):
 
 def _are_integers(values) -> bool:
     return isinstance(values, list) and all(type(value) is int for value in values)
-
-
-def _is_plain_name(name) -> bool:
-    return isinstance(name, str) and name.endswith(".safetensors") and not set(name) & set("/\\\0:")

@@ -1,0 +1,113 @@
+"""A checkpoint cut into several files, of either format, by its index: `model.safetensors.index.json`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert.checkpoints.json_text import json_object, quoted
+from keras_bert.errors import CheckpointError
+
+# As for the header of a safetensors file: parsed JSON takes some twenty times its text.
+MAX_INDEX_BYTES = 2 * 2**20
+
+
+class ShardedTensors(Mapping):
+    """The tensors of all shards by name; each is mapped from its file when asked for.
+
+    Args:
+        path: str or Path. The index file; the shards lie beside it.
+        reader: function. Opens one shard: path -> mapping with `shapes` and `dtypes`.
+        suffix: str. What the shards' names end in, such as `".safetensors"`.
+
+    Raises:
+        CheckpointError: an index that names a file elsewhere, or does not agree with the shards.
+    """
+
+    def __init__(self, path, reader: Callable[[Path], Mapping], suffix: str):
+        self.path = Path(path)
+        self._shard_of = self._read_index().get("weight_map")
+        if not isinstance(self._shard_of, dict) or not all(
+            _is_plain_name(name, suffix) for name in self._shard_of.values()
+        ):
+            raise CheckpointError(
+                "No usable `weight_map`",
+                where=str(path),
+                expected=f"tensor names to names of {suffix} files beside the index",
+            )
+        shards = [self.path.with_name(name) for name in sorted(set(self._shard_of.values()))]
+        for shard in shards:
+            refuse_link_outside(shard)
+        self._shards = {shard.name: reader(shard) for shard in shards}
+        found = {(tensor, name) for name, shard in self._shards.items() for tensor in shard}
+        astray = sorted(found ^ set(self._shard_of.items()))
+        if astray:
+            raise CheckpointError(
+                f"Index and files disagree about {len(astray)} tensors, first {quoted(astray[0])}",
+                where=str(path),
+                remedy="the files belong to different checkpoints: download the folder again",
+            )
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._shards[self._shard_of[name]][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shard_of)
+
+    def __len__(self) -> int:
+        return len(self._shard_of)
+
+    def __contains__(self, name) -> bool:
+        return name in self._shard_of
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Tensor name to shape, read from the headers alone."""
+        return self._gather(lambda shard: shard.shapes)
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Tensor name to NumPy dtype name, read from the headers alone."""
+        return self._gather(lambda shard: shard.dtypes)
+
+    def _gather(self, facts_of: Callable[[Mapping], dict]) -> dict:
+        return {name: fact for shard in self._shards.values() for name, fact in facts_of(shard).items()}
+
+    def _read_index(self) -> dict:
+        try:
+            with open(self.path, "rb") as stream:
+                data = stream.read(MAX_INDEX_BYTES + 1)
+        except OSError as cause:
+            raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(self.path)) from cause
+        if len(data) > MAX_INDEX_BYTES:
+            raise CheckpointError(
+                "The index is too long", where=str(self.path), expected=f"at most {MAX_INDEX_BYTES} bytes"
+            )
+        return json_object(data, str(self.path))
+
+
+def refuse_link_outside(path):
+    """Refuses a file that is a link out of its folder: a downloaded folder has no say in what else is read.
+
+    The Hugging Face cache links from `snapshots/COMMIT/` to `blobs/`; that counts as inside.
+
+    Args:
+        path: str or Path.
+
+    Raises:
+        CheckpointError: the file, with all links followed, lies neither in its folder nor in the cache's.
+    """
+    path = Path(path)
+    folder, target = path.parent.resolve(), path.resolve()
+    allowed = [folder, folder.parent.parent / "blobs"] if folder.parent.name == "snapshots" else [folder]
+    if not any(target.is_relative_to(place) for place in allowed):
+        raise CheckpointError(
+            f"It is a link to {target}",
+            where=str(path),
+            expected="a file in the folder itself",
+            remedy="copy the file into the folder, if it is the right one",
+        )
+
+
+def _is_plain_name(name, suffix: str) -> bool:
+    return isinstance(name, str) and name.endswith(suffix) and not set(name) & set("/\\\0:")
