@@ -18,7 +18,7 @@ _HOME = {
     "attention_scores": "keras_bert.encoder",
     "bert_encoder": "keras_bert.encoder",
     "learn_vocabulary": "keras_bert.text.learn",
-    "load": "keras_bert.bert",
+    "load": "keras_bert.loading",
 }
 __all__ = list(_HOME)
 

@@ -1,61 +1,24 @@
 """`Bert`: encoder, head, tokeniser and task joined; what `kb.load` returns."""
 
 import functools
-import warnings
 
 import numpy as np
 
 from keras_bert.checkpoints import folder as folders
+from keras_bert.checkpoints.architectures import ARCHITECTURES, architecture_for
+from keras_bert.checkpoints.google import write_google
+from keras_bert.checkpoints.keras_hub import write_keras_hub
+from keras_bert.checkpoints.sentence_transformers import Pooling
 from keras_bert.config import BertConfig
 from keras_bert.data.pipeline import Rows, batches, open_source
 from keras_bert.encoder import bert_encoder
 from keras_bert.errors import ConfigError, UsageError
-from keras_bert.inference import Answerer, predict, text_columns
-from keras_bert.tasks import TASKS, task_class
+from keras_bert.heads import head_model
+from keras_bert.inference import Answerer, embed, predict, text_columns
+from keras_bert.tasks import task_class
 from keras_bert.text.tokenizer import Tokenizer
 
 DEFAULT_MAX_LENGTH = 128
-
-
-def load(name, task=None, *, lowercase=None, dtype=None, **settings) -> "Bert":
-    """A BERT from a folder, with the head it has or the one asked for.
-
-    Args:
-        name: str or path. A model folder, or the name of a model in the local Hugging Face cache.
-        task: str or None. A task's name; None means the folder's own, or no head at all.
-        lowercase: bool or None. None means what the folder's `tokenizer_config.json` says.
-        dtype: str or None. `"float32"` or `"mixed_bfloat16"`; None means Keras' global policy.
-        **settings: the task's, such as `labels=[...]` or `max_length=128`. What is not given is the
-            folder's.
-    Returns:
-        Bert. The head's weights are the folder's where it has this head with these labels; otherwise the
-        head starts fresh.
-    Raises:
-        CheckpointError, ConfigError, VocabularyError: the folder cannot be used; the message says why.
-        UsageError: an unknown task, or settings it lacks.
-    """
-    checkpoint = folders.read_folder(folders.find_folder(name))
-    tokenizer = Tokenizer.from_folder(checkpoint.path, lowercase=lowercase)
-    own_task, own_settings = _task_of(checkpoint)
-    if task is None and own_task is None and settings:
-        raise UsageError(
-            f"{checkpoint.path} has no head, and no task was named", expected="task=... beside its settings"
-        )
-    task = task or own_task
-    if task == own_task:
-        settings = {**own_settings, **settings}
-    bert = Bert.from_config(checkpoint.config, tokenizer, task, dtype=dtype, **settings)
-    bert.raw_config = checkpoint.raw_config
-    found = folders.encoder_weights(checkpoint)
-    _assign(bert.encoder, found.weights)
-    # A task whose classes are fixed has no setting for them; `config.json` names them all the same.
-    own_labels = own_settings.get("labels") or checkpoint.labels
-    if task is not None and task == own_task and _same_classes(own_labels, bert.task.labels):
-        _assign(bert.model, folders.head_weights(checkpoint))
-    fresh = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
-    for message in (*checkpoint.warnings, *fresh):
-        warnings.warn(f"{checkpoint.path}: {message}", stacklevel=2)
-    return bert
 
 
 class Bert:
@@ -71,7 +34,10 @@ class Bert:
         encoder: functional `keras.Model`, {token_ids, segment_ids, padding_mask} ->
             {sequence_output (B, T, D), pooled_output (B, D)}.
         model: `BertModel`, encoder and head; None without a task. Compile it, fit it, save it: plain Keras.
+        head_model: functional `keras.Model` of the checkpoint's own head where no task was asked for:
+            features -> {logits ...}; None without one.
         raw_config: dict. The `config.json` it was loaded from; keys we do not know are saved again.
+        pooling: how `embed` makes one vector of a text, as sentence-transformers said; None: the mean.
 
     Raises:
         ConfigError: the vocabulary has more pieces than the embedding table has rows, or the task's
@@ -81,7 +47,8 @@ class Bert:
     def __init__(self, config: BertConfig, tokenizer: Tokenizer, task=None, *, dtype=None):
         _check_fit(config, tokenizer, task)
         self.config, self.tokenizer, self.task = config, tokenizer, task
-        self.raw_config = {}
+        self.raw_config, self.pooling = {}, None
+        self.head, self.head_model, self.head_labels = None, None, None
         self.encoder = bert_encoder(config, dtype=dtype)
         self.model = task.head(self.encoder, config) if task is not None else None
 
@@ -100,6 +67,14 @@ class Bert:
                 expected="the settings its class documents, such as labels=[...] and max_length=...",
             ) from error  # fmt: skip
         return cls(config, tokenizer, built, dtype=dtype)
+
+    def add_head(self, head, num_labels=None, *, tied=True):
+        """Puts a head of `keras_bert.heads` on the encoder as `head_model`; its weights start fresh."""
+        with_classes = head in ("sequence_classification", "token_classification")
+        self.head_model = head_model(
+            self.encoder, self.config, head, num_labels=num_labels if with_classes else None, tied=tied
+        )
+        self.head = head
 
     @functools.cached_property
     def answerer(self) -> Answerer:
@@ -156,6 +131,19 @@ class Bert:
         outputs = self.encoder(self.preprocess(texts, text_pair), training=False)
         return {name: np.asarray(value).astype("float32") for name, value in outputs.items()}
 
+    def embed(self, texts, *, batch_size=32) -> np.ndarray:
+        """One vector a text, pooled from its tokens as `pooling` says.
+
+        Args:
+            texts: str or sequence of str.
+            batch_size: int.
+        Returns:
+            float32 array (B, D).
+        """
+        pooling = self.pooling or Pooling()
+        length = min(pooling.max_length or DEFAULT_MAX_LENGTH, self.config.max_sequence_length)
+        return embed(self.encoder, self._in_graph, texts, length, pooling.mode, pooling.normalize, batch_size)
+
     def serve(self, *texts) -> dict:
         """The exported function: string tensors (B,), one for each text column -> the task's answer."""
         self._need_task()
@@ -184,31 +172,44 @@ class Bert:
 
     def weights(self) -> dict:
         """Every weight of encoder and head as a NumPy array, by its path."""
-        variables = [*self.encoder.weights, *(self.model.weights if self.model is not None else ())]
+        top = self.model if self.model is not None else self.head_model
+        variables = [*self.encoder.weights, *(top.weights if top is not None else ())]
         return {variable.path: np.asarray(variable) for variable in variables}
 
-    def save(self, folder, *, more=None):
-        """Writes a Hugging Face folder that transformers and `kb.load` open.
+    def save(self, folder, *, format="huggingface", more=None):
+        """Writes a folder that `kb.load` opens, and the library it is named after.
 
         Args:
-            folder: path. Replaced in one step if it is a folder of ours; refused if it is not.
-            more: function or None. Called with the staged folder to add files to it.
+            folder: path. A Hugging Face folder of ours is replaced in one step; anything else is refused.
+            format: str. `"huggingface"`; `"google"`: bert_config.json, bert_model.ckpt, vocab.txt;
+                `"keras_hub"`: a preset, with the head where keras-hub has such a one.
+            more: function or None. Called with the staged Hugging Face folder to add files to it.
         Raises:
             OutputError: the folder cannot be written; what was there before is untouched.
+            CheckpointError: the format has no place for this model; the message names what.
         """
-        folders.write_folder(
-            folder,
-            config=self.config,
-            weights=self.weights(),
-            architecture=self.task.architecture if self.task is not None else "BertModel",
-            labels=self.task.labels if self.task is not None else None,
-            tokenizer=self.tokenizer,
-            extras={"task": {"name": self.task.name, **self.task.settings()}}
-            if self.task is not None
-            else {},
-            raw_config=self.raw_config,
-            more=more,
-        )
+        head = ARCHITECTURES[self.task.architecture].head if self.task is not None else self.head
+        if format == "google":
+            write_google(folder, self.config, self.weights(), head=head, tokenizer=self.tokenizer)
+        elif format == "keras_hub":
+            write_keras_hub(folder, self.config, self.weights(), head=head, tokenizer=self.tokenizer)
+        elif format == "huggingface":
+            folders.write_folder(
+                folder,
+                config=self.config,
+                weights=self.weights(),
+                architecture=architecture_for(head),
+                labels=self.task.labels if self.task is not None else self.head_labels,
+                problem_type=self.raw_config.get("problem_type"),
+                tokenizer=self.tokenizer,
+                extras={"task": {"name": self.task.name, **self.task.settings()}} if self.task else {},
+                raw_config=self.raw_config,
+                more=more,
+            )
+        else:
+            raise UsageError(
+                f"There is no format {format!r}", where="format", expected="huggingface, google or keras_hub"
+            )
 
     def export(self, path, *, format="tf_saved_model", **options):
         """Writes the model for serving and reads it back in a fresh process before it is published.
@@ -224,33 +225,6 @@ class Bert:
         from keras_bert.export import export
 
         return export(self, path, format=format, **options)
-
-
-def _task_of(checkpoint):
-    """The task a folder was saved with: (name, settings), or (None, {})."""
-    saved = dict(checkpoint.extras.get("task") or {})
-    if saved.get("name") in TASKS:
-        return saved.pop("name"), saved
-    for name in TASKS:
-        if task_class(name).architecture in checkpoint.architectures:
-            return name, _classes_of(checkpoint)
-    return None, {}
-
-
-def _classes_of(checkpoint) -> dict:
-    """The class names of a Hugging Face folder; it leaves them out where they are LABEL_0, LABEL_1 ..."""
-    labels, bias = checkpoint.labels, folders.head_weights(checkpoint).get("classifier/bias")
-    if labels is None and bias is not None:
-        labels = [f"LABEL_{i}" for i in range(len(bias))]
-    return {} if labels is None else {"labels": labels}
-
-
-def _same_classes(own, asked) -> bool:
-    """Whether a folder's head is the one asked for: the same classes, or as many that had no names yet."""
-    if own is None or asked is None:
-        return own is None and asked is None
-    unnamed = all(label == f"LABEL_{i}" for i, label in enumerate(own))
-    return tuple(own) == tuple(asked) or (unnamed and len(own) == len(asked))
 
 
 def _check_fit(config, tokenizer, task):
@@ -269,10 +243,3 @@ def _check_fit(config, tokenizer, task):
             expected=f"at most {config.max_sequence_length}",
             remedy="lower --max_seq_length (Python: max_length)",
         )
-
-
-def _assign(model, weights: dict):
-    """Puts arrays into the variables of the same path."""
-    for variable in model.weights:
-        if variable.path in weights:
-            variable.assign(weights[variable.path])

@@ -46,6 +46,8 @@ class BertConfig:
         layer_norm_epsilon: float. Epsilon of every layer normalisation.
         initializer_range: float. Standard deviation of the truncated normal of new weights.
         pad_token_id: int. Id of [PAD].
+        embedding_dim: int or None. Width E of the embedding tables; where it differs from `hidden_dim`, the
+            embeddings are projected to D after their normalisation. None means `hidden_dim`.
 
     Raises:
         ConfigError: a value that no BERT can have; the message names it.
@@ -67,11 +69,14 @@ class BertConfig:
     layer_norm_epsilon: float = 1e-12
     initializer_range: float = 0.02
     pad_token_id: int = 0
+    embedding_dim: int | None = None
 
     def __post_init__(self):
         for name in ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim",
-                     "max_sequence_length", "num_segments"):  # fmt: skip
+                     "max_sequence_length", "num_segments", "embedding_dim"):  # fmt: skip
             value = getattr(self, name)
+            if name == "embedding_dim" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
         if self.hidden_dim % self.num_heads:
@@ -110,6 +115,11 @@ class BertConfig:
         return self.hidden_dim // self.num_heads
 
     @property
+    def embedding_width(self) -> int:
+        """Width E of the embedding tables: D, unless they are factorised."""
+        return self.hidden_dim if self.embedding_dim is None else self.embedding_dim
+
+    @property
     def head_dropout(self) -> float:
         """The dropout of the task heads."""
         return self.dropout if self.classifier_dropout is None else self.classifier_dropout
@@ -117,8 +127,10 @@ class BertConfig:
     @property
     def num_parameters(self) -> int:
         """Parameters of encoder and pooler, counted from the shape alone."""
-        d, f = self.hidden_dim, self.intermediate_dim
-        embeddings = (self.vocabulary_size + self.max_sequence_length + self.num_segments) * d + 2 * d
+        d, e, f = self.hidden_dim, self.embedding_width, self.intermediate_dim
+        embeddings = (self.vocabulary_size + self.max_sequence_length + self.num_segments) * e + 2 * e
+        if e != d:
+            embeddings += e * d + d
         block = 4 * (d * d + d) + (d * f + f) + (f * d + d) + 2 * (2 * d)
         return embeddings + self.num_layers * block + (d * d + d)
 

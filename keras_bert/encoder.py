@@ -28,6 +28,7 @@ def bert_encoder(config: BertConfig, *, dtype=None, name="bert") -> keras.Model:
         dropout=config.dropout,
         layer_norm_epsilon=config.layer_norm_epsilon,
         initializer_range=config.initializer_range,
+        embedding_dim=config.embedding_dim,
         dtype=dtype,
         name="embeddings",
     )(inputs["token_ids"], inputs["segment_ids"])  # (B, T, D)

@@ -38,32 +38,36 @@ FEATURES = {
             ("B",),
             "number of real tokens; served instead of the mask, which servers pad wrongly",
         ),
+        Feature("mask_positions", "int32", ("B", "M"), "where the masked slots stand; 0 for unused slots"),
     )
 }
 
 ENCODER_FEATURES = ("token_ids", "segment_ids", "padding_mask")
 
 
-def inputs(*names: str) -> dict:
-    """`keras.Input`s of the named features, as a dict; every axis but the batch's is of unknown length."""
+def inputs(*names: str, choices: bool = False) -> dict:
+    """`keras.Input`s of the named features, as a dict; every axis but the batch's is of unknown length.
+
+    With `choices` every feature has one more axis behind the batch's: (B, C, T) for (B, T).
+    """
     import keras
 
     return {
         name: keras.Input(
-            shape=(None,) * (len(FEATURES[name].shape) - 1), dtype=FEATURES[name].dtype, name=name
+            shape=(None,) * (len(FEATURES[name].shape) - 1 + choices), dtype=FEATURES[name].dtype, name=name
         )
         for name in names
     }
 
 
 def tensor_specs(*names: str, batch: int | None = None, length: int | None = None) -> dict:
-    """`tf.TensorSpec`s of the named features; `batch` and `length` fix the axes B and T."""
+    """`tf.TensorSpec`s of the named features; `batch` and `length` fix the axes B and T, others are open."""
     import tensorflow as tf
 
     size = {"B": batch, "T": length}
     return {
         name: tf.TensorSpec(
-            [size[letter] for letter in FEATURES[name].shape], FEATURES[name].dtype, name=name
+            [size.get(letter) for letter in FEATURES[name].shape], FEATURES[name].dtype, name=name
         )
         for name in names
     }

@@ -91,6 +91,47 @@ def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> li
     return answers
 
 
+def embed(
+    encoder, tokenizer, texts, max_length: int, mode="mean", normalize=False, batch_size: int = 32
+) -> np.ndarray:
+    """One vector a text, pooled from its tokens.
+
+    Args:
+        encoder: functional model of `bert_encoder`.
+        tokenizer: `InGraphTokenizer`.
+        texts: str or sequence of str.
+        max_length: int. Longest sequence, special tokens included.
+        mode: str. `"mean"` over the tokens that are no padding, `"cls"`, or `"max"`.
+        normalize: bool. Scale every vector to length one.
+        batch_size: int.
+    Returns:
+        float32 array (B, D), in the order of the texts.
+    """
+    check_batch_size(batch_size)
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    vectors = np.zeros((len(texts), encoder.output["pooled_output"].shape[-1]), np.float32)
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    for start in range(0, len(texts), batch_size):
+        chosen = order[start : start + batch_size]
+        features = tokenizer.features(tf.constant([texts[i] for i in chosen]), max_length=max_length)
+        tokens = encoder(features, training=False)["sequence_output"]
+        vectors[chosen] = pooled(np.asarray(tokens), np.asarray(features["padding_mask"]), mode, normalize)
+    return vectors
+
+
+def pooled(sequence_output, padding_mask, mode="mean", normalize=False) -> np.ndarray:
+    """One vector a row: (B, T, D), (B, T) -> float32 (B, D); `mode` and `normalize` as in `embed`."""
+    tokens = sequence_output.astype(np.float32)
+    is_token = padding_mask[:, :, None].astype(bool)  # (B, T, 1)
+    if mode == "mean":
+        vectors = (tokens * is_token).sum(axis=1) / is_token.sum(axis=1)
+    else:
+        vectors = tokens[:, 0] if mode == "cls" else np.where(is_token, tokens, -np.inf).max(axis=1)
+    if normalize:
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors
+
+
 def text_columns(task, texts, text_pair=None) -> dict:
     """What the user gave to `predict`, as checked columns of text.
 

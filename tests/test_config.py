@@ -29,6 +29,18 @@ def test_a_preset_has_the_parameters_of_the_published_model(name):
     assert BertConfig.preset(name).num_parameters == PUBLISHED_PARAMETERS[name]
 
 
+def test_factorised_embeddings_are_counted_with_their_projection():
+    # ALBERT-base shares one block among its layers, so it has the parameters of this BERT: encoder and
+    # pooler of albert-base-v2, counted from its weight file.
+    config = BertConfig(30_000, 1, 12, 768, 3072, embedding_dim=128)
+    assert config.num_parameters == 11_683_584
+
+
+@pytest.mark.parametrize(("embedding_dim", "width"), [(None, 8), (8, 8), (4, 4), (16, 16)])
+def test_the_tables_are_as_wide_as_the_network_unless_told_otherwise(embedding_dim, width):
+    assert small(embedding_dim=embedding_dim).embedding_width == width
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_has_heads_of_width_64(name):
     assert BertConfig.preset(name).head_dim == 64
@@ -65,6 +77,9 @@ def test_an_unknown_preset_is_refused_with_the_names_there_are():
         {"pad_token_id": 30},
         {"pad_token_id": -1},
         {"pad_token_id": None},
+        {"embedding_dim": 0},
+        {"embedding_dim": 4.0},
+        {"embedding_dim": True},
     ],
     ids=str,
 )
@@ -86,7 +101,7 @@ def test_a_config_cannot_be_changed_in_place():
 
 
 def test_a_config_survives_json():
-    config = small(classifier_dropout=0.3, activation="gelu_approximate", pad_token_id=4)
+    config = small(classifier_dropout=0.3, activation="gelu_approximate", pad_token_id=4, embedding_dim=4)
     assert BertConfig(**json.loads(json.dumps(config.to_dict()))) == config
 
 

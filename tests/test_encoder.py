@@ -5,96 +5,9 @@ import math
 import keras
 import numpy as np
 import pytest
+from numpy_bert import batch, by_path, config_with, numpy_bert, random_encoder, run
 
 import keras_bert as kb
-
-# What the tests of the values start from; every value that enters the arithmetic is unlike its default.
-SHAPE = {
-    "vocabulary_size": 31, "num_layers": 2, "num_heads": 3, "hidden_dim": 12, "intermediate_dim": 20,
-    "max_sequence_length": 17, "num_segments": 3, "layer_norm_epsilon": 0.01,
-}  # fmt: skip
-NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0}
-
-ACTIVATIONS = {
-    "gelu": np.vectorize(lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2)))),
-    "gelu_approximate": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-    "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x / (1 + np.exp(-x)),
-    "tanh": np.tanh,
-}
-
-
-def numpy_bert(weights, config, token_ids, segment_ids, padding_mask):
-    """BERT in float64: one head at a time, padding never enters a sum; (sequence_output, pooled_output)."""
-
-    def dense(x, path):
-        return x @ weights[f"{path}/kernel"] + weights[f"{path}/bias"]
-
-    def norm(x, path):
-        centred = x - x.mean(-1, keepdims=True)
-        scale = np.sqrt((centred**2).mean(-1, keepdims=True) + config.layer_norm_epsilon)
-        return centred / scale * weights[f"{path}/gamma"] + weights[f"{path}/beta"]
-
-    def attend(x, real, path):
-        query, key, value = np.split(dense(x, f"{path}/query_key_value"), 3, axis=-1)
-        heads = []
-        for head in range(config.num_heads):
-            part = slice(head * config.head_dim, (head + 1) * config.head_dim)
-            scores = query[:, part] @ key[real, part].T / math.sqrt(config.head_dim)
-            exponentials = np.exp(scores - scores.max(-1, keepdims=True))
-            heads.append(exponentials / exponentials.sum(-1, keepdims=True) @ value[real, part])
-        return dense(np.concatenate(heads, axis=-1), f"{path}/output")
-
-    sequences = []
-    for ids, segments, mask in zip(token_ids, segment_ids, padding_mask, strict=True):
-        x = weights["embeddings/token_embedding/embeddings"][ids]
-        x = x + weights["embeddings/segment_embedding/embeddings"][segments]
-        x = norm(x + weights["embeddings/position_embedding/embeddings"][: len(ids)], "embeddings/layer_norm")
-        for i in range(config.num_layers):
-            block = f"block_{i}"
-            attended = attend(x, np.flatnonzero(mask), f"{block}/attention")
-            x = norm(x + attended, f"{block}/attention_layer_norm")
-            inner = ACTIVATIONS[config.activation](dense(x, f"{block}/intermediate"))
-            x = norm(x + dense(inner, f"{block}/output"), f"{block}/output_layer_norm")
-        sequences.append(x)
-    sequence_output = np.stack(sequences)
-    return sequence_output, np.tanh(dense(sequence_output[:, 0], "pooler"))
-
-
-def config_with(**changes):
-    return kb.BertConfig(**{**SHAPE, **NO_DROPOUT, **changes})
-
-
-def random_encoder(config, scale=0.4, **kwargs):
-    encoder = kb.bert_encoder(config, **kwargs)
-    rng = np.random.default_rng(0)
-    for weight in encoder.weights:
-        weight.assign(rng.normal(scale=scale, size=weight.shape))
-    return encoder
-
-
-def batch(config, lengths=(17, 5, 1), seed=0):
-    """Random tokens and segments, padded to the longest; what padding holds is random too."""
-    rng, longest = np.random.default_rng(seed), max(lengths)
-    shape = (len(lengths), longest)
-    return {
-        "token_ids": rng.integers(0, config.vocabulary_size, shape).astype("int32"),
-        "segment_ids": rng.integers(0, config.num_segments, shape).astype("int32"),
-        "padding_mask": (np.arange(longest) < np.array(lengths)[:, None]).astype("int32"),
-    }
-
-
-def run(model, features, **kwargs):
-    outputs = model(features, **kwargs)
-    return {
-        name: keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
-        for name, tensor in outputs.items()
-    }
-
-
-def by_path(encoder):
-    return {w.path: keras.ops.convert_to_numpy(w).astype("float64") for w in encoder.weights}
-
 
 VARIANTS = [
     {},
@@ -103,6 +16,9 @@ VARIANTS = [
     {"activation": "silu", "num_heads": 12, "intermediate_dim": 5},
     {"activation": "tanh", "layer_norm_epsilon": 1.0},
     {"hidden_dim": 6, "num_heads": 2, "num_layers": 3, "num_segments": 1},
+    {"embedding_dim": 5},
+    {"embedding_dim": 20},
+    {"embedding_dim": 12},
 ]
 
 
@@ -143,6 +59,13 @@ def test_the_counted_parameters_are_those_of_the_built_model(config):
 def test_the_counted_parameters_of_a_preset_are_those_of_the_built_model():
     config = kb.BertConfig.preset("small", vocabulary_size=100)
     assert kb.bert_encoder(config).count_params() == config.num_parameters
+
+
+def test_a_table_as_wide_as_the_network_is_not_projected():
+    paths = {weight.path for weight in kb.bert_encoder(config_with(embedding_dim=12)).weights}
+    assert not any("embedding_projection" in path for path in paths)
+    factorised = {weight.path for weight in kb.bert_encoder(config_with(embedding_dim=5)).weights}
+    assert factorised - paths == {f"embeddings/embedding_projection/{name}" for name in ("kernel", "bias")}
 
 
 def test_padding_length_does_not_change_real_tokens():
@@ -261,7 +184,7 @@ def test_mixed_bfloat16_keeps_float32_weights_and_comes_close():
 
 
 def test_a_saved_encoder_comes_back_bit_by_bit(tmp_path):
-    config = config_with(activation="gelu_approximate", dropout=0.3, attention_dropout=0.2)
+    config = config_with(activation="gelu_approximate", dropout=0.3, attention_dropout=0.2, embedding_dim=5)
     encoder, features = random_encoder(config), batch(config)
     encoder.save(tmp_path / "encoder.keras")
     loaded = keras.saving.load_model(tmp_path / "encoder.keras")

@@ -25,6 +25,18 @@ def test_a_keras_input_has_the_name_type_and_axes_of_its_feature(name):
     assert tensor.shape == (None,) * len(feature.shape)
 
 
+@pytest.mark.parametrize("name", features.ENCODER_FEATURES)
+def test_choices_add_an_axis_behind_the_batch(name):
+    tensor = features.inputs(name, choices=True)[name]
+    assert (tensor.name, tensor.dtype, tensor.shape) == (name, "int32", (None, None, None))
+
+
+@pytest.mark.parametrize("name", features.FEATURES)
+def test_every_feature_has_a_spec_with_its_axes(name):
+    spec = features.tensor_specs(name, batch=2)[name]
+    assert spec.shape.as_list() == [2] + [None] * (len(features.FEATURES[name].shape) - 1)
+
+
 def test_specs_leave_open_what_is_not_fixed():
     specs = features.tensor_specs("token_ids", "length")
     assert list(specs) == ["token_ids", "length"]

@@ -1,15 +1,12 @@
-"""Hugging Face's dialect: their `config.json`, their classes, and whether weights are what it says."""
+"""Hugging Face's `config.json`, and Google's, which has the same keys."""
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_bert.checkpoints import names
-from keras_bert.checkpoints.names import CLASSIFIER, ENCODER, POOLER, PREFIXES
-from keras_bert.checkpoints.safetensors_file import json_object, quoted
+from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.config import BertConfig
-from keras_bert.errors import CheckpointError, ConfigError
+from keras_bert.errors import ConfigError
 
 # Ours, theirs, the type in their file, the shape letter it is the size of (`keras_bert.layers`). Where a
 # file is silent, transformers' default is also ours.
@@ -19,6 +16,7 @@ FIELDS = (
     ("num_heads", "num_attention_heads", int, "N"),
     ("hidden_dim", "hidden_size", int, "D"),
     ("intermediate_dim", "intermediate_size", int, "F"),
+    ("embedding_dim", "embedding_size", int, "E"),
     ("activation", "hidden_act", str, ""),
     ("dropout", "hidden_dropout_prob", float, ""),
     ("attention_dropout", "attention_probs_dropout_prob", float, ""),
@@ -31,7 +29,7 @@ FIELDS = (
 )
 REQUIRED = ("vocab_size", "num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size")
 # In their file null stands for the default.
-NULLABLE = ("classifier_dropout", "pad_token_id")
+NULLABLE = ("classifier_dropout", "pad_token_id", "embedding_size")
 
 # Their name to ours. The first of several with one meaning is the one we write.
 ACTIVATIONS = {
@@ -51,38 +49,6 @@ _ACTIVATION_OF = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())
 _HEAD_KEYS = ("id2label", "label2id", "num_labels", "problem_type")
 _BITS_KEYS = ("dtype", "torch_dtype")
 
-FLOATS = ("float64", "float32", "float16", "bfloat16")
-_ONE_PLACE = "config.json was edited or is another model's: take it and the weights from one place"
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Which weights a class of transformers has.
-
-    Args:
-        prefix: str. What stands before the names of encoder and pooler.
-        parts: tuple of str. Parts of the table of names.
-    """
-
-    prefix: str
-    parts: tuple[str, ...]
-
-
-ARCHITECTURES = {
-    "BertModel": Architecture("", (ENCODER, POOLER)),
-    "BertForSequenceClassification": Architecture(PREFIXES["huggingface"], (ENCODER, POOLER, CLASSIFIER)),
-    "BertForTokenClassification": Architecture(PREFIXES["huggingface"], (ENCODER, CLASSIFIER)),
-}
-
-
-def architecture(name: str) -> Architecture:
-    """The entry of `ARCHITECTURES`, or a CheckpointError that lists them."""
-    if name not in ARCHITECTURES:
-        raise CheckpointError(
-            f"The architecture {name!r} cannot be written", expected=f"one of {', '.join(ARCHITECTURES)}"
-        )
-    return ARCHITECTURES[name]
-
 
 def read_config(folder) -> tuple[BertConfig, dict]:
     """The `config.json` of a folder.
@@ -97,11 +63,21 @@ def read_config(folder) -> tuple[BertConfig, dict]:
         ConfigError: unreadable, not a BERT's, or a value that no BERT can have; names the file and the key.
     """
     path = Path(folder) / "config.json"
+    raw = _read_json(path)
+    return config_from(raw, str(path)), raw
+
+
+def refuse_other_models(folder):
+    """Raises the ConfigError of `read_config` for models that are no BERT, whatever else is wrong with it."""
+    path = Path(folder) / "config.json"
+    _refuse_other_models(_read_json(path), str(path))
+
+
+def _read_json(path: Path) -> dict:
     try:
-        raw = json_object(path.read_bytes(), str(path), ConfigError)
+        return json_object(path.read_bytes(), str(path), ConfigError)
     except OSError as cause:
         raise ConfigError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
-    return config_from(raw, str(path)), raw
 
 
 def config_from(raw: dict, where: str) -> BertConfig:
@@ -179,19 +155,24 @@ def write_config(
     values = config.to_dict()
     before = config_from(raw_config, "raw_config").to_dict() if raw_config else {}
     for ours, theirs, _, _ in FIELDS:
-        if theirs not in raw or before.get(ours) != values[ours]:
+        if ours == "embedding_dim" and values[ours] in (None, config.hidden_dim):
+            raw.pop(theirs, None)  # transformers' BERT has no such key
+        elif theirs not in raw or before.get(ours) != values[ours]:
             raw[theirs] = _ACTIVATION_OF[values[ours]] if ours == "activation" else values[ours]
     if labels is not None:
         raw["id2label"] = {str(index): name for index, name in enumerate(labels)}
         raw["label2id"] = {name: index for index, name in enumerate(labels)}
-        if problem_type is not None:
-            raw["problem_type"] = problem_type
+    if problem_type is not None:
+        raw["problem_type"] = problem_type
     return raw
 
 
 def _refuse_other_models(raw: dict, where: str):
     """Refuses, by name, what has BERT's keys but not BERT's arithmetic."""
-    # Files of 2019 have no model_type; their other keys are checked like everybody's.
+    # Files of 2019 have no model_type; their other keys are checked like everybody's. A keras-hub preset has
+    # a config.json of its own kind.
+    if "registered_name" in raw:
+        return
     model_type = raw.get("model_type", "bert")
     if model_type != "bert":
         raise ConfigError(
@@ -236,59 +217,3 @@ def _in_their_words(message: str) -> str:
     """A message of `BertConfig` with the keys that stand in the file."""
     theirs = {ours: theirs for ours, theirs, _, _ in FIELDS}
     return re.sub(r"\w+", lambda word: theirs.get(word[0], word[0]), message)
-
-
-def check_weights(shapes: dict, dtypes: dict, config: BertConfig, labels, prefix: str, *, where: str):
-    """Refuses weights that do not fit the config; a missing pooler or head is no fault.
-
-    Args:
-        shapes, dtypes: dicts. Tensor name to shape, and to NumPy dtype name.
-        config: BertConfig.
-        labels: list of str or None. The class names; None leaves their number free.
-        prefix: str. What stands before the encoder's names.
-        where: str. The file, for messages.
-    """
-    axes = {letter: (theirs, getattr(config, ours)) for ours, theirs, _, letter in FIELDS if letter}
-    axes["C"] = ("id2label", "any" if labels is None else len(labels))
-    stored = names.current_names(shapes)
-    _check_blocks(stored, config, prefix, where)
-    for row in names.rows(config.num_layers):
-        for source in row.sources("huggingface", prefix):
-            if source in stored:
-                name = stored[source]
-                _check_shape(name, shapes[name], [axes[x] for x in row.source_letters("huggingface")], where)
-                if dtypes[name] not in FLOATS:
-                    raise CheckpointError(
-                        f"The tensor {name!r} holds {dtypes[name]}",
-                        where=where,
-                        expected=f"one of {', '.join(FLOATS)}",
-                        remedy="quantised weights cannot be trained: use the model they were made from",
-                    )
-            elif row.part == names.ENCODER:
-                raise CheckpointError(f"The tensor {source!r} is missing", where=where)
-
-
-def _check_blocks(stored: dict, config: BertConfig, prefix: str, where: str):
-    """Refuses another number of blocks than the config's, before the table is written out for that many."""
-    pattern = re.compile(re.escape(prefix) + r"encoder\.layer\.(\d{1,5})\.")
-    found = {int(match[1]) for match in map(pattern.match, stored) if match}
-    if len(found) != config.num_layers or max(found) != config.num_layers - 1:
-        raise CheckpointError(
-            f"{len(found)} encoder blocks, but config.json says num_hidden_layers={config.num_layers}",
-            where=where,
-            remedy=_ONE_PLACE,
-        )
-
-
-def _check_shape(name: str, shape: tuple, axes: list[tuple], where: str):
-    """Refuses a tensor whose axes are not what config.json says; `axes` are (its key, its size) pairs."""
-    sizes = tuple(size for _, size in axes)
-    if len(shape) == len(sizes) and all(size in ("any", n) for size, n in zip(sizes, shape, strict=True)):
-        return
-    says = ", ".join(f"{key}={size}" for key, size in axes)
-    raise CheckpointError(
-        f"The tensor {name!r} has the shape {tuple(shape)}, but config.json says {says}",
-        where=where,
-        expected=f"the shape {sizes}",
-        remedy=_ONE_PLACE,
-    )

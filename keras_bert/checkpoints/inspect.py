@@ -4,17 +4,18 @@ import collections
 import math
 from pathlib import Path
 
-from keras_bert.checkpoints import folder as folders
 from keras_bert.checkpoints import names
-from keras_bert.checkpoints.safetensors_file import json_object
+from keras_bert.checkpoints.architectures import parts_in
+from keras_bert.checkpoints.checkpoint import Checkpoint, read_folder
+from keras_bert.checkpoints.formats import CONFIG
+from keras_bert.checkpoints.json_text import json_object
+from keras_bert.checkpoints.name_table import ENCODER, HEADS, POOLER, PROJECTION
+from keras_bert.checkpoints.tokenizer_files import is_cased, num_capitalised, read_tokenizer
 from keras_bert.errors import CheckpointError, KerasBertError
-from keras_bert.text import settings
-from keras_bert.text.vocabulary import Vocabulary
+from keras_bert.text.tokenizer import Tokenizer
 
 # A table padded to a multiple of 64 or 128 has fewer spare rows than this.
 _PADDING_ROWS = 128
-# Cased vocabularies have a capital in about a third of their pieces, uncased ones in none.
-_CASED_SHARE = 0.01
 
 
 def inspect(path) -> dict:
@@ -29,7 +30,8 @@ def inspect(path) -> dict:
             model_type: str, as `config.json` says.
             architectures, labels: lists of str.
             config: dict. The fields of `BertConfig`.
-            head: str. `"classifier, 3 classes"`.
+            family: str. Whose names the tensors have, and the file.
+            head: str. `"sequence_classification, 3 classes"`.
             num_parameters: int. Of everything in the weight file.
             dtypes: dict. dtype to number of tensors.
             vocabulary_size: int. Pieces of the vocabulary.
@@ -43,16 +45,16 @@ def inspect(path) -> dict:
     path = Path(path)
     facts = {"path": str(path), **_glance(path), "loads": False, "problem": None, "mistakes": []}
     try:
-        checkpoint = folders.read_folder(path, check_hashes=False)
+        checkpoint = read_folder(path, check_hashes=False)
         facts |= _weight_facts(checkpoint)
-        vocabulary, options, _ = settings.read_folder(path)
-        facts["vocabulary_size"] = len(vocabulary)
-        facts["mistakes"] = _mistakes(checkpoint, vocabulary, options)
-        rows = checkpoint.config.vocabulary_size
-        if len(vocabulary) > rows:
+        tokenizer = read_tokenizer(checkpoint.path)
+        pieces, rows = len(tokenizer.vocabulary), checkpoint.config.vocabulary_size
+        facts["vocabulary_size"] = pieces
+        facts["mistakes"] = _mistakes(checkpoint, tokenizer)
+        if pieces > rows:
             raise CheckpointError(
-                f"{len(vocabulary)} pieces, but the model has {rows} token embeddings",
-                where=str(path / folders.VOCABULARY),
+                f"{pieces} pieces, but the model has {rows} token embeddings",
+                where=str(path),
                 remedy="this is another model's vocabulary: use the one that belongs to the weights",
             )
     except KerasBertError as error:
@@ -67,6 +69,7 @@ def describe(facts: dict) -> str:
     dtypes = [f"{count} x {dtype}" for dtype, count in (facts["dtypes"] or {}).items()]
     lines = [
         ("folder", facts["path"]),
+        ("weights", facts["family"]),
         ("model type", facts["model_type"]),
         ("architectures", _listed(facts["architectures"])),
         ("shape", config and shape.format_map(config)),
@@ -88,11 +91,20 @@ def describe(facts: dict) -> str:
 def _glance(path: Path) -> dict:
     """What `config.json` says of itself, whatever it is; every other fact still unknown."""
     try:
-        raw = json_object((path / folders.CONFIG).read_bytes(), "")
+        raw = json_object((path / CONFIG).read_bytes(), "")
     except (OSError, KerasBertError):
         raw = {}
     architectures = raw.get("architectures")
-    unknown = ("config", "head", "labels", "num_parameters", "dtypes", "vocabulary_size", "settings")
+    unknown = (
+        "family",
+        "config",
+        "head",
+        "labels",
+        "num_parameters",
+        "dtypes",
+        "vocabulary_size",
+        "settings",
+    )
     return {
         "model_type": raw.get("model_type"),
         "architectures": architectures if isinstance(architectures, list) else None,
@@ -100,33 +112,34 @@ def _glance(path: Path) -> dict:
     }
 
 
-def _weight_facts(checkpoint: folders.Checkpoint) -> dict:
+def _weight_facts(checkpoint: Checkpoint) -> dict:
     """The facts that names, shapes and dtypes of the tensors tell."""
-    stored, shapes = names.current_names(checkpoint.tensors), checkpoint.tensors.shapes
-    rows = names.rows(checkpoint.config.num_layers)
-    sources = {row.ours: row.sources("huggingface", checkpoint.prefix) for row in rows}
-    encoder = [row.ours for row in rows if row.part not in names.HEADS]
-    used = {source for group in sources.values() for source in group}
-    head = next((stored[name] for name in sources["classifier/kernel"] if name in stored), None)
+    weights, shapes = checkpoint.weights, checkpoint.weights.tensors.shapes
+    stored, rows = weights.stored, names.rows_of(checkpoint.config)
+    sources = {row.ours: row.sources(weights.dialect, weights.prefix) for row in rows}
+    encoder = [row.ours for row in rows if row.part not in HEADS]
+    parts = {ENCODER, PROJECTION, POOLER, *parts_in(weights)}
+    used = {source for row in rows if row.part in parts for source in sources[row.ours]}
+    head, classes = checkpoint.head, checkpoint.num_classes
     return {
+        "family": f"{weights.dialect}, {weights.path.name}",
         "config": checkpoint.config.to_dict(),
-        "head": head and f"classifier, {shapes[head][0]} classes",
+        "head": head and (f"{head}, {classes} classes" if classes else head),
         "labels": checkpoint.labels,
         "num_parameters": sum(math.prod(shapes[name]) for name in stored.values()),
-        "dtypes": dict(collections.Counter(checkpoint.tensors.dtypes[name] for name in stored.values())),
+        "dtypes": dict(collections.Counter(weights.tensors.dtypes[name] for name in stored.values())),
         "settings": checkpoint.extras or None,
         "starts_fresh": [path for path in encoder if not stored.keys() >= set(sources[path])],
         "not_used": [name for current, name in stored.items() if current not in used],
     }
 
 
-def _mistakes(checkpoint: folders.Checkpoint, vocabulary: Vocabulary, options: dict) -> list[str]:
+def _mistakes(checkpoint: Checkpoint, tokenizer: Tokenizer) -> list[str]:
     """What would load without an error and still give other results than its owner expects."""
     mistakes = list(checkpoint.warnings)
-    words = [piece for piece in vocabulary.pieces if not piece.startswith("[")]
-    with_capitals = sum(any("A" <= letter <= "Z" for letter in word) for word in words)
-    lowercase = options.get("lowercase", True)
-    if lowercase and with_capitals > _CASED_SHARE * len(words):
+    vocabulary, with_capitals = tokenizer.vocabulary, num_capitalised(tokenizer.vocabulary)
+    lowercase = tokenizer.lowercase
+    if lowercase and is_cased(vocabulary):
         mistakes.append(
             f"the vocabulary is cased ({with_capitals} pieces with capitals), but texts will be lower-cased: "
             "set do_lower_case to false in tokenizer_config.json"
@@ -141,7 +154,7 @@ def _mistakes(checkpoint: folders.Checkpoint, vocabulary: Vocabulary, options: d
         mistakes.append(
             f"the vocabulary is {spare} pieces shorter than the model's table: is it this model's?"
         )
-    limit, positions = options.get("max_length", 0), checkpoint.config.max_sequence_length
+    limit, positions = tokenizer.max_length or 0, checkpoint.config.max_sequence_length
     if limit > positions:
         mistakes.append(f"model_max_length is {limit}, but the model has {positions} positions")
     return mistakes

@@ -15,7 +15,7 @@ def define(values):
 
 def run(values, positional):
     """Inspects and prints."""
-    from keras_bert.checkpoints.folder import find_folder
+    from keras_bert.checkpoints.find import find_folder
     from keras_bert.checkpoints.inspect import describe, inspect
 
     name = values.model_dir or (positional[0] if positional else None)

@@ -15,6 +15,7 @@ VERBS = {
     "evaluate": "score a model on a labelled file",
     "predict": "answer a text, a file, or lines of standard input",
     "export": "write a SavedModel for TF Serving or a .tflite file, read back before it is published",
+    "convert": "rewrite a checkpoint for transformers, Google's TensorFlow 1 code, or keras-hub",
     "inspect": "say what a model folder is and whether it would load, without TensorFlow",
 }
 

@@ -81,7 +81,7 @@ def start_tensorflow():
 def load(values, task=None, **more):
     """`kb.load` of --model_dir with the settings of the command line."""
     start_tensorflow()
-    from keras_bert.bert import load as load_bert
+    from keras_bert.loading import load as load_bert
 
     settings = task_settings(values, **more)
     return load_bert(values.model_dir, task, lowercase=values.do_lower_case, **settings)

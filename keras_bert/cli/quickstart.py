@@ -1,7 +1,8 @@
 """Real pretrained weights to a served answer, in one command.
 
-Fine-tunes all-MiniLM-L6-v2 on bundled English review sentences, or on --train_file and --eval_file, evaluates
-it, exports a SavedModel and a .tflite file, reads both back in a fresh process, and prints one table.
+Fine-tunes all-MiniLM-L6-v2 on bundled English review sentences (with --language=zh SimBERT-tiny on Chinese
+ones), or on --train_file and --eval_file, evaluates it, exports a SavedModel and a .tflite file, reads both
+back in a fresh process, and prints one table.
 """
 
 from absl import flags
@@ -9,12 +10,16 @@ from absl import flags
 from keras_bert.cli import options
 from keras_bert.cli.finetune import define_training, training_settings
 from keras_bert.errors import UsageError
+from keras_bert.recipes.languages import LANGUAGES
 
 
 def define(values):
     """The flags of `quickstart`."""
     options.define_data(values)
-    flags.DEFINE_string("model_dir", None, "another model folder than all-MiniLM-L6-v2", flag_values=values)
+    flags.DEFINE_enum(
+        "language", "en", list(LANGUAGES), "of the weights and of our sentences", flag_values=values
+    )
+    flags.DEFINE_string("model_dir", None, "another model folder than the language's", flag_values=values)
     flags.DEFINE_string("train_file", None, "your labelled file, in place of ours", flag_values=values)
     flags.DEFINE_string("eval_file", None, "your held-out file", flag_values=values)
     flags.DEFINE_string("output_dir", "quickstart", "folder to write", flag_values=values)
@@ -38,6 +43,7 @@ def run(values, positional):
         model_dir=values.model_dir,
         train_file=values.train_file,
         eval_file=values.eval_file,
+        language=values.language,
         reading=options.reading(values),
         max_length=values.max_seq_length,
         **training_settings(values),

@@ -3,13 +3,16 @@
 Shape letters, used in every docstring and at the end of lines:
 
     B batch    T query tokens    S key tokens    N heads    H head width    D hidden width
-    F feed-forward width    V vocabulary    M masked slots    C classes
+    F feed-forward width    V vocabulary    M masked slots    C classes or choices
+    E embedding width, which is D unless the embeddings are factorised
 """
 
 from keras_bert.layers.attention import AttentionScores, SelfAttention
+from keras_bert.layers.choices import FlattenChoices, UnflattenChoices
 from keras_bert.layers.classifier import Classifier
 from keras_bert.layers.embeddings import BertEmbeddings
 from keras_bert.layers.encoder_block import EncoderBlock
+from keras_bert.layers.masked_lm import MaskedLmHead
 from keras_bert.layers.pooling import ClsPooler
 from keras_bert.layers.projection import Projection
 
@@ -19,6 +22,9 @@ __all__ = [
     "Classifier",
     "ClsPooler",
     "EncoderBlock",
+    "FlattenChoices",
+    "MaskedLmHead",
     "Projection",
     "SelfAttention",
+    "UnflattenChoices",
 ]

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_bert.layers.projection import Projection
+
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class BertEmbeddings(keras.layers.Layer):
@@ -10,6 +12,7 @@ class BertEmbeddings(keras.layers.Layer):
 
         x = token_embedding(token_ids) + position_embedding[:T] + segment_embedding(segment_ids)
         x = dropout(norm(x))
+        x = embedding_projection(x)        # only where the tables are factorised, E unlike D
 
     Args:
         vocabulary_size: int. Rows V of the token table.
@@ -19,14 +22,19 @@ class BertEmbeddings(keras.layers.Layer):
         dropout: float in [0, 1).
         layer_norm_epsilon: float.
         initializer_range: float. Standard deviation of the truncated normal of new tables.
+        embedding_dim: int or None. Width E of the tables; None means D.
     Call arguments:
         token_ids: int tensor (B, T).
         segment_ids: int tensor (B, T).
+        return_table: bool. Give the token table itself, which a masked-language-model head multiplies by.
+            As a second call of this layer in a functional model the table stays one variable, in training
+            as in a model that was saved and loaded.
     Returns:
-        Float tensor (B, T, D).
+        Float tensor (B, T, D); the token table (V, E) with `return_table`.
     Raises:
         ValueError: T is known and larger than `max_sequence_length`.
-    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3 and figure 2.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3 and figure 2; factorised:
+    Lan et al. 2019, https://arxiv.org/abs/1909.11942, section 3.1.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class BertEmbeddings(keras.layers.Layer):
         dropout=0.1,
         layer_norm_epsilon=1e-12,
         initializer_range=0.02,
+        embedding_dim=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -48,29 +57,42 @@ class BertEmbeddings(keras.layers.Layer):
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
+        self.embedding_dim = embedding_dim
+        self.width = hidden_dim if embedding_dim is None else embedding_dim  # E
 
-        def table(rows, name, layer=keras.layers.Embedding):
+        def table(rows, name):
             initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
-            return layer(
-                rows, hidden_dim, embeddings_initializer=initializer, dtype=self.dtype_policy, name=name
+            return keras.layers.Embedding(
+                rows, self.width, embeddings_initializer=initializer, dtype=self.dtype_policy, name=name
             )
 
-        # Reversible: the masked-language-model head multiplies by the same table.
-        self.token_embedding = table(vocabulary_size, "token_embedding", keras.layers.ReversibleEmbedding)
+        self.token_embedding = table(vocabulary_size, "token_embedding")
         self.position_embedding = table(max_sequence_length, "position_embedding")
         self.segment_embedding = table(num_segments, "segment_embedding")
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm"
         )
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.embedding_projection = None
+        if self.width != hidden_dim:
+            self.embedding_projection = Projection(
+                hidden_dim,
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
+                dtype=self.dtype_policy,
+                name="embedding_projection",
+            )
 
     def build(self, token_ids_shape, segment_ids_shape=None):
         self.token_embedding.build(token_ids_shape)
         self.position_embedding.build(token_ids_shape)
         self.segment_embedding.build(token_ids_shape)
-        self.layer_norm.build((*token_ids_shape, self.hidden_dim))
+        self.layer_norm.build((*token_ids_shape, self.width))
+        if self.embedding_projection is not None:
+            self.embedding_projection.build((*token_ids_shape, self.width))
 
-    def call(self, token_ids, segment_ids, training=None):
+    def call(self, token_ids, segment_ids=None, training=None, return_table=False):
+        if return_table:
+            return ops.cast(self.token_embedding.embeddings, self.compute_dtype)  # (V, E)
         length = token_ids.shape[1]
         if length is not None and length > self.max_sequence_length:
             raise ValueError(
@@ -78,12 +100,18 @@ class BertEmbeddings(keras.layers.Layer):
                 f"length={length}, max_sequence_length={self.max_sequence_length}"
             )
         positions = ops.arange(ops.shape(token_ids)[1], dtype="int32")  # (T,)
-        x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)  # (B, T, D)
-        x = x + ops.expand_dims(self.position_embedding(positions), 0)  # (B, T, D)
-        return self.dropout_layer(self.layer_norm(x), training=training)
+        x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)  # (B, T, E)
+        x = x + ops.expand_dims(self.position_embedding(positions), 0)  # (B, T, E)
+        x = self.dropout_layer(self.layer_norm(x), training=training)  # (B, T, E)
+        return x if self.embedding_projection is None else self.embedding_projection(x)  # (B, T, D)
 
     def compute_output_shape(self, token_ids_shape, segment_ids_shape=None):
         return (*token_ids_shape, self.hidden_dim)
+
+    def compute_output_spec(self, token_ids, segment_ids=None, training=None, return_table=False):
+        table = (self.vocabulary_size, self.width)
+        shape = table if return_table else self.compute_output_shape(token_ids.shape)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return {
@@ -95,4 +123,5 @@ class BertEmbeddings(keras.layers.Layer):
             "dropout": self.dropout,
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "initializer_range": self.initializer_range,
+            "embedding_dim": self.embedding_dim,
         }

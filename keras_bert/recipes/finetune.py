@@ -8,10 +8,11 @@ import time
 
 import keras
 
-from keras_bert.bert import Bert, load
+from keras_bert.bert import Bert
 from keras_bert.checkpoints import folder as folders
 from keras_bert.config import BertConfig
 from keras_bert.data.pipeline import open_source
+from keras_bert.loading import load
 from keras_bert.reports.card import model_card
 from keras_bert.reports.plots import history_plot
 from keras_bert.reports.progress import Progress

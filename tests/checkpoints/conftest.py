@@ -28,11 +28,11 @@ def config():
 @pytest.fixture
 def weights():
     """Every weight of encoder, pooler and classifier in our names, no two entries alike."""
-    sizes = {"V": len(PIECES), "P": 8, "S": 2, "D": 4, "F": 6, "C": len(LABELS)}
+    sizes = {"V": len(PIECES), "P": 8, "S": 2, "D": 4, "E": 4, "F": 6, "C": len(LABELS)}
     result, start = {}, 0
-    for row in names.rows(CONFIG.num_layers):
+    for row in names.rows_of(CONFIG, ("encoder", "pooler", "classifier")):
         *inputs, last = (sizes[letter] for letter in row.shape)
-        shape = (*inputs, last * max(1, len(row.fused)))
+        shape = (*inputs, last * (3 if row.fused else 1))
         result[row.ours] = np.arange(start, start + np.prod(shape), dtype=np.float32).reshape(shape)
         start += np.prod(shape)
     return result

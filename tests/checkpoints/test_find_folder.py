@@ -2,7 +2,8 @@ import shutil
 
 import pytest
 
-from keras_bert.checkpoints.folder import find_folder, read_folder
+from keras_bert.checkpoints.checkpoint import read_folder
+from keras_bert.checkpoints.find import find_folder
 from keras_bert.errors import CheckpointError
 
 

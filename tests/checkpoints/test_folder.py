@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_bert.checkpoints.folder import encoder_weights, head_weights, read_folder
+from keras_bert.checkpoints.checkpoint import encoder_weights, head_weights, read_folder
 from keras_bert.checkpoints.safetensors_file import read_tensors, write_tensors
 from keras_bert.errors import CheckpointError, ConfigError
 
@@ -110,7 +110,7 @@ def test_a_gap_between_the_blocks_is_refused(downloaded):
             rename(tensors, name, name.replace(".layer.1.", ".layer.5."))
 
     edit_tensors(downloaded, renumber)
-    with pytest.raises(CheckpointError, match="num_hidden_layers=2"):
+    with pytest.raises(CheckpointError, match="2 encoder blocks, but the last has the number 5"):
         read_folder(downloaded)
 
 
@@ -168,12 +168,12 @@ def test_a_damaged_list_of_files_is_refused(saved, content):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ((), "No config.json in it, but nothing"),
-        (("bert_config.json", "bert_model.ckpt.index"), "Google's original BERT"),
-        (("bert_model.ckpt.index",), "TensorFlow checkpoint"),
-        (("saved_model.pb",), "exported SavedModel"),
-        (("config.json", "pytorch_model.bin"), "save it again as model.safetensors"),
-        (("config.json", "tf_model.h5"), "No model.safetensors in it"),
+        ((), "No weights in it, but nothing"),
+        (("bert_config.json", "bert_model.ckpt.index"), "copy the checkpoint again"),
+        (("saved_model.pb",), "SavedModel has no variables of a BERT"),
+        (("config.json", "pytorch_model.bin"), "It is JSON, not weights"),
+        (("config.json", "tf_model.h5"), "It is JSON, not weights"),
+        (("model.onnx",), "ONNX export"),
         (("adapter_config.json",), "adapter"),
         (("checkpoint-500/config.json",), "checkpoint-500, which holds a config.json"),
     ],

@@ -4,7 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from keras_bert.checkpoints.folder import read_folder, write_folder
+from keras_bert.checkpoints.checkpoint import read_folder
+from keras_bert.checkpoints.folder import write_folder
 from keras_bert.checkpoints.safetensors_file import read_tensors
 from keras_bert.errors import CheckpointError, OutputError
 

@@ -17,7 +17,7 @@ def test_the_facts_of_a_good_folder(saved, config):
     assert facts["config"] == config.to_dict()
     assert facts["num_parameters"] == config.num_parameters + 3 * 4 + 3
     assert facts["dtypes"] == {"float32": 41}
-    assert facts["head"] == "classifier, 3 classes"
+    assert facts["head"] == "sequence_classification, 3 classes"
     assert facts["labels"] == ["negative", "neutral", "positive"]
     assert facts["settings"] == {"task": {"name": "classification"}}
     assert facts["vocabulary_size"] == 10

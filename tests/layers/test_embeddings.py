@@ -30,6 +30,39 @@ def test_embeddings_are_the_normalised_sum_of_token_position_and_segment(layer):
     np.testing.assert_allclose(outputs(layer), x, rtol=0, atol=1e-5)
 
 
+def test_factorised_embeddings_are_projected_after_normalisation_and_dropout():
+    layer = BertEmbeddings(6, 8, max_sequence_length=4, dropout=0.5, layer_norm_epsilon=0.1, embedding_dim=3)
+    layer(IDS, SEGMENTS)
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
+    token, position, segment, gamma, beta, kernel, bias = (w.astype("float64") for w in layer.get_weights())
+    assert (token.shape, kernel.shape, bias.shape) == ((6, 3), (3, 8), (8,))
+    x = token[IDS] + position[None] + segment[SEGMENTS]
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 0.1) * gamma + beta
+    np.testing.assert_allclose(outputs(layer), x @ kernel + bias, rtol=0, atol=1e-5)
+    # Dropped are entries of width E: what is left is the projection of x with some of its 3 entries doubled.
+    dropped = (outputs(layer, training=True) - bias) @ np.linalg.pinv(kernel)
+    np.testing.assert_allclose(dropped * (dropped - 2 * x), 0, rtol=0, atol=1e-4)
+    assert 0 < (np.abs(dropped) < 1e-5).mean() < 1
+
+
+def test_the_token_table_can_be_asked_for(layer):
+    table = keras.ops.convert_to_numpy(layer(IDS, return_table=True))
+    np.testing.assert_array_equal(table, layer.get_weights()[0])
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 3])
+def test_shapes_are_known_before_the_layer_runs(embedding_dim):
+    layer = BertEmbeddings(6, 8, embedding_dim=embedding_dim, dtype="mixed_bfloat16")
+    ids = keras.KerasTensor((None, None), "int32")
+    table = layer(ids, return_table=True)
+    assert (layer(ids, ids).shape, table.shape) == ((None, None, 8), (6, embedding_dim or 8))
+    assert layer(ids, ids).dtype == table.dtype == "bfloat16"
+    table = layer(IDS, return_table=True)
+    assert keras.ops.is_tensor(table) and not isinstance(table, keras.Variable)
+    assert keras.backend.standardize_dtype(table.dtype) == "bfloat16"
+
+
 @pytest.mark.parametrize(
     ("table", "row", "touched"),
     [

@@ -8,6 +8,8 @@ import re
 import pytest
 
 LINES = {"reviews_train.tsv": 320, "reviews_eval.tsv": 120}
+CHINESE = {"reviews_zh_train.tsv": 320, "reviews_zh_eval.tsv": 120}
+LABELS = {**dict.fromkeys(LINES, ("positive", "negative")), **dict.fromkeys(CHINESE, ("好评", "差评"))}
 
 
 def content(name: str) -> str:
@@ -24,12 +26,17 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[\w']+", text.lower()))
 
 
-def overlap(a: str, b: str) -> float:
-    """Jaccard index of the two texts' word sets: 1 for the same words, 0 for none in common."""
-    return len(words(a) & words(b)) / len(words(a) | words(b))
+def letter_pairs(text: str) -> set[str]:
+    """Chinese has no blanks between its words: pairs of neighbouring letters, punctuation left out."""
+    return {a + b for a, b in itertools.pairwise(re.findall(r"\w", text))}
 
 
-@pytest.mark.parametrize("name", LINES)
+def overlap(a: set, b: set) -> float:
+    """Jaccard index of two sets: 1 for the same, 0 for none in common."""
+    return len(a & b) / len(a | b)
+
+
+@pytest.mark.parametrize("name", LABELS)
 def test_file_is_a_plain_table_with_a_header_and_a_final_newline(name):
     text = content(name)
     assert text.startswith("text\tlabel\n") and text.endswith("\n")
@@ -37,15 +44,15 @@ def test_file_is_a_plain_table_with_a_header_and_a_final_newline(name):
     assert all(len(row) == 2 and row[0] == row[0].strip() for row in rows(name))
 
 
-@pytest.mark.parametrize(("name", "count"), LINES.items())
+@pytest.mark.parametrize(("name", "count"), [*LINES.items(), *CHINESE.items()])
 def test_both_labels_have_half_of_the_lines(name, count):
     labels = collections.Counter(label for _, label in rows(name))
-    assert labels == {"positive": count // 2, "negative": count // 2}
+    assert labels == dict.fromkeys(LABELS[name], count // 2)
 
 
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("name", LABELS)
 def test_labels_are_mixed_from_the_first_lines_on(name):
-    assert {label for _, label in rows(name)[:8]} == {"positive", "negative"}
+    assert {label for _, label in rows(name)[:8]} == set(LABELS[name])
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -55,14 +62,37 @@ def test_texts_have_from_3_to_40_words_and_both_short_and_long_ones_are_there(na
     assert min(lengths) <= 5 and max(lengths) >= 30
 
 
-def test_no_two_texts_are_nearly_the_same():
-    texts = [text for name in LINES for text, _ in rows(name)]
-    assert [pair for pair in itertools.combinations(texts, 2) if overlap(*pair) >= 0.6] == []
+@pytest.mark.parametrize("name", CHINESE)
+def test_chinese_texts_have_from_8_to_60_characters_and_both_short_and_long_ones_are_there(name):
+    lengths = [len(text) for text, _ in rows(name)]
+    assert min(lengths) >= 8 and max(lengths) <= 60
+    assert min(lengths) <= 10 and max(lengths) >= 50
 
 
-def test_the_length_of_a_text_does_not_give_its_label_away():
-    lengths = {"positive": [], "negative": []}
-    for text, label in rows("reviews_train.tsv"):
-        lengths[label].append(len(text.split()))
-    positive, negative = (sum(values) / len(values) for values in lengths.values())
-    assert 0.8 < positive / negative < 1.25
+@pytest.mark.parametrize("name", CHINESE)
+def test_chinese_texts_have_digits_latin_words_full_width_and_traditional_characters(name):
+    texts = [text for text, _ in rows(name)]
+    for wanted in ("[A-Za-z]", "[，。！？：；]", "[這們說個樣來買]"):
+        assert sum(bool(re.search(wanted, text)) for text in texts) >= 3, wanted
+    assert all(re.search("[\u4e00-\u9fff]", text) for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("files", "parts", "limit"), [(LINES, words, 0.6), (CHINESE, letter_pairs, 0.3)], ids=["en", "zh"]
+)
+def test_no_two_texts_are_nearly_the_same(files, parts, limit):
+    texts = [text for name in files for text, _ in rows(name)]
+    sets = list(map(parts, texts))
+    assert [(texts[i], texts[j]) for i, j in itertools.combinations(range(len(texts)), 2)
+            if overlap(sets[i], sets[j]) >= limit] == []  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "length"), [("reviews_train.tsv", lambda text: len(text.split())), ("reviews_zh_train.tsv", len)]
+)
+def test_the_length_of_a_text_does_not_give_its_label_away(name, length):
+    lengths = {label: [] for label in LABELS[name]}
+    for text, label in rows(name):
+        lengths[label].append(length(text))
+    first, second = (sum(values) / len(values) for values in lengths.values())
+    assert 0.8 < first / second < 1.25

@@ -1,0 +1,41 @@
+"""Writing a keras-hub preset: our weights in its names."""
+
+import warnings
+
+from keras_bert.checkpoints.folder import tensors_of
+from keras_bert.checkpoints.keras_nlp import write_preset
+from keras_bert.checkpoints.name_table import CLASSIFIER, ENCODER, KERAS_HUB, MASKED_LM, POOLER
+
+_PARTS = {"masked_lm": (MASKED_LM,), "sequence_classification": (CLASSIFIER,)}
+
+
+def write_keras_hub(path, config, weights, *, head, tokenizer):
+    """Writes a preset that `BertBackbone.from_preset` opens, or the class of keras-hub that has the head.
+
+    Args:
+        path: str or Path. The folder; an earlier preset there is replaced.
+        config: BertConfig.
+        weights: mapping from our paths to arrays.
+        head: str or None. A key of `keras_bert.heads.HEADS`; one that keras-hub does not have is left out.
+        tokenizer: `Tokenizer`.
+
+    Raises:
+        CheckpointError: keras-hub would compute other numbers, such as with the erf form of gelu.
+        OutputError: the folder cannot be written.
+    """
+    parts = {ENCODER, POOLER, *_PARTS.get(head, ())}
+    tensors = tensors_of(
+        weights, config, "", parts, "A preset of keras-hub cannot be written", path, KERAS_HUB
+    )
+    if head is not None and head not in _PARTS:
+        warnings.warn(f"{path}: keras-hub has no head for {head}: the preset holds the encoder alone")
+    notes = write_preset(
+        path,
+        config,
+        tensors,
+        tokenizer.vocabulary.pieces,
+        tokenizer.lowercase,
+        strip_accents=tokenizer.strip_accents,
+    )
+    for note in notes:
+        warnings.warn(f"{path}: {note}")

@@ -1,0 +1,123 @@
+"""`load`: a checkpoint of any known kind as a `Bert`, with the head it has or the one asked for."""
+
+import warnings
+
+from keras_bert.bert import Bert
+from keras_bert.checkpoints.architectures import ARCHITECTURES, architecture_for
+from keras_bert.checkpoints.checkpoint import Checkpoint, encoder_weights, head_weights, read_folder
+from keras_bert.checkpoints.find import find_folder
+from keras_bert.checkpoints.name_table import DECODER, HEADS, MASKED_LM
+from keras_bert.checkpoints.names import rows
+from keras_bert.checkpoints.tokenizer_files import read_tokenizer
+from keras_bert.errors import UsageError
+from keras_bert.tasks import TASKS, task_class
+
+
+def load(
+    name, task=None, *, lowercase=None, dtype=None, activation=None, revision="main", **settings
+) -> Bert:
+    """A BERT from a checkpoint, with the head it has or the one asked for.
+
+    Args:
+        name: str or path. A model folder of Hugging Face (safetensors, .bin, tf_model.h5),
+            sentence-transformers, Google (TensorFlow 1), Model Garden, TF-Hub, keras-hub or ours; or the name
+            of a model in the local Hugging Face cache; or `"hf://name@revision"`, which is downloaded.
+        task: str or None. A task's name; None means the folder's own, or no task at all.
+        lowercase: bool or None. None means what the folder says, or its vocabulary shows.
+        dtype: str or None. `"float32"` or `"mixed_bfloat16"`; None means Keras' global policy.
+        activation: str or None. Overrides the config's: what "gelu" meant is not always written down.
+        revision: str. Branch, tag or commit, of a name in the cache.
+        **settings: the task's, such as `labels=[...]` or `max_length=128`. What is not given is the
+            folder's.
+    Returns:
+        Bert. The head's weights are the folder's where it has this head with these labels; otherwise the
+        head starts fresh. A head that belongs to none of our tasks is `bert.head_model`.
+    Raises:
+        CheckpointError, ConfigError, VocabularyError: the folder cannot be used; the message says why.
+        UsageError: an unknown task, or settings it lacks.
+    """
+    checkpoint = read_folder(find_folder(name, revision))
+    tokenizer = read_tokenizer(checkpoint.path, lowercase)
+    config = checkpoint.config.replace(activation=activation) if activation else checkpoint.config
+    own_task, own_settings = _task_of(checkpoint)
+    if task is None and own_task is None and settings:
+        raise UsageError(
+            f"{checkpoint.path} has no head, and no task was named", expected="task=... beside its settings"
+        )
+    task = task or own_task
+    if task == own_task:
+        settings = {**own_settings, **settings}
+    elif checkpoint.pooling and checkpoint.pooling.max_length and task:
+        settings.setdefault("max_length", checkpoint.pooling.max_length)
+    bert = Bert.from_config(config, tokenizer, task, dtype=dtype, **settings)
+    bert.raw_config, bert.pooling = checkpoint.raw_config, checkpoint.pooling
+    found = encoder_weights(checkpoint)
+    assign(bert.encoder, found.weights)
+    messages = [*checkpoint.warnings]
+    messages += [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
+    messages += _load_head(bert, checkpoint, task == own_task and task is not None, own_settings)
+    for message in messages:
+        warnings.warn(f"{checkpoint.path}: {message}", stacklevel=2)
+    return bert
+
+
+def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settings: dict) -> list[str]:
+    """Gives the model its head's weights; returns what a user should be told about those left behind."""
+    if checkpoint.head is None:
+        return []
+    parts = ARCHITECTURES[architecture_for(checkpoint.head)].parts
+    parts = [part for part in parts if part in HEADS]
+    if bert.task is None:
+        bert.add_head(checkpoint.head, checkpoint.num_classes, tied=checkpoint.tied)
+        if MASKED_LM in parts and not checkpoint.tied:
+            parts.append(DECODER)
+        assign(bert.head_model, head_weights(checkpoint, parts))
+        bert.head_labels = checkpoint.labels
+        return []
+    # A task whose classes are fixed has no setting for them; `config.json` names them all the same.
+    own_labels = own_settings.get("labels") or checkpoint.labels
+    if is_own_task and _same_classes(own_labels, bert.task.labels):
+        assign(bert.model, head_weights(checkpoint))
+        return []
+    weights = checkpoint.weights
+    left = [source for row in rows(0, parts) for source in row.sources(weights.dialect, weights.prefix)]
+    left = [source for source in left if source in weights.stored]
+    encoder = {variable.path for variable in bert.encoder.weights}
+    fresh = [variable.path for variable in bert.model.weights if variable.path not in encoder]
+    return [f"its head ({checkpoint.head}) is not used: {', '.join(left)}; starts fresh: {', '.join(fresh)}"]
+
+
+def _task_of(checkpoint) -> tuple[str | None, dict]:
+    """The task a folder was saved with: (name, settings), or (None, {})."""
+    saved = dict(checkpoint.extras.get("task") or {})
+    if saved.get("name") in TASKS:
+        return saved.pop("name"), saved
+    single = checkpoint.raw_config.get("problem_type") in (None, "single_label_classification")
+    for name in TASKS:
+        target = ARCHITECTURES[task_class(name).architecture]
+        if target.head == checkpoint.head and single and (checkpoint.num_classes or 0) > 1:
+            return name, _classes_of(checkpoint)
+    return None, {}
+
+
+def _classes_of(checkpoint) -> dict:
+    """The class names of a checkpoint; Hugging Face leaves them out where they are LABEL_0, LABEL_1 ..."""
+    labels = checkpoint.labels
+    if labels is None and checkpoint.num_classes:
+        labels = [f"LABEL_{i}" for i in range(checkpoint.num_classes)]
+    return {} if labels is None else {"labels": labels}
+
+
+def _same_classes(own, asked) -> bool:
+    """Whether a folder's head is the one asked for: the same classes, or as many that had no names yet."""
+    if own is None or asked is None:
+        return own is None and asked is None
+    unnamed = all(label == f"LABEL_{i}" for i, label in enumerate(own))
+    return tuple(own) == tuple(asked) or (unnamed and len(own) == len(asked))
+
+
+def assign(model, weights: dict):
+    """Puts arrays into the variables of the same path."""
+    for variable in model.weights:
+        if variable.path in weights:
+            variable.assign(weights[variable.path])

@@ -1,0 +1,96 @@
+"""What `load` says when the checkpoint is not all that was asked for, and heads that go out again."""
+
+import json
+import pathlib
+import warnings
+
+import numpy as np
+import pytest
+
+import keras_bert as kb
+from keras_bert.cli.main import main
+
+LAYOUTS = pathlib.Path(__file__).parent / "golden" / "layouts"
+WITH_HEADS = sorted(
+    path.name
+    for path in LAYOUTS.glob("hf5_*")
+    if path.is_dir() and path.name not in ("hf5_cache", "hf5_decoder", "hf5_bfloat16", "hf5_float16")
+)
+
+
+def quiet_load(folder, *arguments, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return kb.load(folder, *arguments, **options)
+
+
+def test_another_head_than_asked_for_is_left_and_named_and_the_new_one_starts_fresh():
+    with pytest.warns(UserWarning) as caught:
+        bert = kb.load(LAYOUTS / "hf5_pretraining", "classification", labels=["a", "b"])
+    [message] = [str(warning.message) for warning in caught if "is not used" in str(warning.message)]
+    for fragment in ("pretraining", "cls.predictions.transform.dense.weight", "cls.seq_relationship.bias"):
+        assert fragment in message
+    assert message.endswith("starts fresh: classifier/kernel, classifier/bias")
+    expected = quiet_load(LAYOUTS / "hf5_pretraining").weights()
+    for path, array in bert.weights().items():
+        if not path.startswith("classifier"):
+            np.testing.assert_array_equal(array, expected[path], err_msg=path)
+
+
+def test_the_same_head_with_other_classes_starts_fresh_and_says_so():
+    with pytest.warns(UserWarning, match=r"sequence_classification.*classifier\.weight.*classifier/kernel"):
+        bert = kb.load(LAYOUTS / "hf5_classification", "classification", labels=["a", "b"])
+    assert bert.task.labels == ("a", "b")
+
+
+@pytest.mark.parametrize("name", WITH_HEADS)
+def test_every_head_is_saved_as_the_class_of_transformers_it_came_from(name, tmp_path):
+    bert = quiet_load(LAYOUTS / name)
+    bert.save(tmp_path / "out")
+    theirs, ours = (
+        json.loads((folder / "config.json").read_text()) for folder in (LAYOUTS / name, tmp_path / "out")
+    )
+    assert ours["architectures"] == theirs["architectures"]
+    for key in ("id2label", "problem_type"):
+        assert ours.get(key) == theirs.get(key), key
+    again = quiet_load(tmp_path / "out")
+    assert again.head == bert.head
+    expected, found = bert.weights(), again.weights()
+    fresh = () if "pooler" in " ".join(expected) and _has_pooler(LAYOUTS / name) else ("pooler/",)
+    for path, array in expected.items():
+        if not path.startswith(fresh or "-"):
+            assert found[path].tobytes() == array.tobytes(), path
+
+
+def _has_pooler(folder) -> bool:
+    from keras_bert.checkpoints.checkpoint import encoder_weights, read_folder
+
+    return not encoder_weights(read_folder(folder)).missing
+
+
+@pytest.mark.parametrize(
+    ("format", "source"),
+    [
+        ("huggingface", "google_tf1_pretrained"),
+        ("google", "google_tf1_pretrained"),
+        ("keras_hub", "google_tf1_classifier"),
+        ("huggingface", "keras_hub_classifier"),
+        ("google", "model_garden"),
+    ],
+)
+def test_convert_writes_what_loads_with_the_same_bits(format, source, tmp_path, capsys):
+    source = LAYOUTS / source
+    arguments = [f"--model_dir={source}", f"--output_dir={tmp_path / 'out'}", f"--format={format}"]
+    assert main(["convert", *arguments]) == 0
+    assert f"{format}, " in capsys.readouterr().out
+    expected, found = quiet_load(source).weights(), quiet_load(tmp_path / "out").weights()
+    assert expected.keys() == found.keys()
+    assert all(found[path].tobytes() == array.tobytes() for path, array in expected.items())
+
+
+@pytest.mark.parametrize("name", ["model_garden", "hf4_bin", "google_tf1_squad", "tf_hub"])
+def test_inspect_knows_every_kind_without_tensorflow(name, capsys):
+    assert main(["inspect", "--json", str(LAYOUTS / name)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["loads"] and facts["problem"] is None
+    assert facts["config"]["hidden_dim"] == 8 and facts["num_parameters"] > 1000
