@@ -1,32 +1,45 @@
 """`load`: a checkpoint of any known kind as a `Bert`, with the head it has or the one asked for."""
 
+import os
 import warnings
 
 from keras_bert.bert import Bert
 from keras_bert.checkpoints.architectures import ARCHITECTURES, architecture_for
 from keras_bert.checkpoints.checkpoint import Checkpoint, encoder_weights, head_weights, read_folder
 from keras_bert.checkpoints.find import find_folder
+from keras_bert.checkpoints.keras_hub import checkpoint_of
 from keras_bert.checkpoints.name_table import DECODER, HEADS, MASKED_LM
 from keras_bert.checkpoints.names import rows
 from keras_bert.checkpoints.tokenizer_files import read_tokenizer
 from keras_bert.errors import UsageError
 from keras_bert.tasks import TASKS, task_class
+from keras_bert.text.tokenizer import Tokenizer
 
 
 def load(
-    name, task=None, *, lowercase=None, dtype=None, activation=None, revision="main", **settings
+    name,
+    task=None,
+    *,
+    lowercase=None,
+    dtype=None,
+    activation=None,
+    revision="main",
+    vocabulary=None,
+    **settings,
 ) -> Bert:
     """A BERT from a checkpoint, with the head it has or the one asked for.
 
     Args:
         name: str or path. A model folder of Hugging Face (safetensors, .bin, tf_model.h5),
             sentence-transformers, Google (TensorFlow 1), Model Garden, TF-Hub, keras-hub or ours; or the name
-            of a model in the local Hugging Face cache; or `"hf://name@revision"`, which is downloaded.
+            of a model in the local Hugging Face cache; or `"hf://name@revision"`, which is downloaded. Or a
+            live `BertBackbone` of keras-hub.
         task: str or None. A task's name; None means the folder's own, or no task at all.
         lowercase: bool or None. None means what the folder says, or its vocabulary shows.
         dtype: str or None. `"float32"` or `"mixed_bfloat16"`; None means Keras' global policy.
         activation: str or None. Overrides the config's: what "gelu" meant is not always written down.
         revision: str. Branch, tag or commit, of a name in the cache.
+        vocabulary: path, sequence of str or `Vocabulary`. In place of the folder's; a live backbone has none.
         **settings: the task's, such as `labels=[...]` or `max_length=128`. What is not given is the
             folder's.
     Returns:
@@ -36,8 +49,11 @@ def load(
         CheckpointError, ConfigError, VocabularyError: the folder cannot be used; the message says why.
         UsageError: an unknown task, or settings it lacks.
     """
-    checkpoint = read_folder(find_folder(name, revision))
-    tokenizer = read_tokenizer(checkpoint.path, lowercase)
+    checkpoint = _open(name, revision)
+    if vocabulary is not None:
+        tokenizer = Tokenizer(vocabulary, lowercase=lowercase is None or lowercase)
+    else:
+        tokenizer = read_tokenizer(checkpoint.path, lowercase)
     config = checkpoint.config.replace(activation=activation) if activation else checkpoint.config
     own_task, own_settings = _task_of(checkpoint)
     if task is None and own_task is None and settings:
@@ -59,6 +75,12 @@ def load(
     for message in messages:
         warnings.warn(f"{checkpoint.path}: {message}", stacklevel=2)
     return bert
+
+
+def _open(name, revision: str) -> Checkpoint:
+    if isinstance(name, str | os.PathLike):
+        return read_folder(find_folder(name, revision))
+    return checkpoint_of(name)
 
 
 def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settings: dict) -> list[str]:

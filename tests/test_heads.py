@@ -38,6 +38,10 @@ EVERY = [
 every_head = pytest.mark.parametrize(("head", "settings"), EVERY, ids=str)
 
 
+def one_block(**changes):
+    return config_with(num_layers=1, **changes)
+
+
 def model_of(head, settings, config, **kwargs):
     # Weights as large as these let the texts differ: smaller ones are lost in the biases.
     return randomised(head_model(kb.bert_encoder(config, **kwargs), config, head, **settings), scale=0.8)
@@ -100,7 +104,7 @@ def test_every_head_is_tested():
 @every_head
 @pytest.mark.parametrize("changes", [{}, {"embedding_dim": 5, "activation": "gelu_approximate"}], ids=str)
 def test_a_head_equals_plain_numpy(head, settings, changes):
-    config = config_with(**changes)
+    config = one_block(**changes)
     model, features = model_of(head, settings, config), features_of(head, settings, config)
     outputs = run(model, features)
     expected = numpy_head(head, settings, by_path(model), config, features)
@@ -127,7 +131,7 @@ WEIGHTS["token_classification"] = WEIGHTS["sequence_classification"]
 
 @every_head
 def test_the_weights_of_a_head_have_the_names_that_checkpoints_are_translated_to(head, settings):
-    config = config_with(embedding_dim=5)
+    config = one_block(embedding_dim=5)
     encoder = kb.bert_encoder(config)
     model = head_model(encoder, config, head, **settings)
     ours = {weight.path: tuple(weight.shape) for weight in model.weights}
@@ -143,7 +147,7 @@ def test_the_weights_of_a_head_have_the_names_that_checkpoints_are_translated_to
 
 @every_head
 def test_a_saved_model_comes_back_bit_by_bit(head, settings, tmp_path):
-    config = config_with(dropout=0.3, classifier_dropout=0.2, embedding_dim=5)
+    config = one_block(dropout=0.3, classifier_dropout=0.2, embedding_dim=5)
     model, features = model_of(head, settings, config), features_of(head, settings, config)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -155,7 +159,7 @@ def test_a_saved_model_comes_back_bit_by_bit(head, settings, tmp_path):
 
 @every_head
 def test_padding_does_not_change_the_logits_of_real_tokens(head, settings):
-    config = config_with()
+    config = one_block()
     model = model_of(head, settings, config)
     short = features_of(head, settings, config, lengths=(7, 4))
     longer = features_of(head, settings, config, lengths=(17, 4), seed=1)
@@ -170,7 +174,7 @@ def test_padding_does_not_change_the_logits_of_real_tokens(head, settings):
 
 @every_head
 def test_logits_are_float32_under_mixed_bfloat16_and_come_close(head, settings):
-    config = config_with()
+    config = one_block()
     features = features_of(head, settings, config)
     exact = run(model_of(head, settings, config), features)
     mixed = model_of(head, settings, config, dtype="mixed_bfloat16")
@@ -185,7 +189,7 @@ def test_logits_are_float32_under_mixed_bfloat16_and_come_close(head, settings):
 @pytest.mark.parametrize("head", ["pretraining", "masked_lm"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_masked_slots_have_the_logits_of_their_places(head, tied):
-    config = config_with()
+    config = one_block()
     encoder = kb.bert_encoder(config)
     everywhere = randomised(head_model(encoder, config, head, tied=tied))
     at_slots = head_model(encoder, config, head, tied=tied, mask_positions=True)
@@ -216,7 +220,7 @@ def one_step(model, features):
 @pytest.mark.parametrize(("embedding_dim", "reloaded"), [(None, False), (5, True)])
 def test_a_tied_table_learns_from_both_of_its_uses(embedding_dim, reloaded, tmp_path):
     # An untied copy splits the gradient: what the lookup teaches, and what the product teaches.
-    config = config_with(embedding_dim=embedding_dim)
+    config = one_block(embedding_dim=embedding_dim)
     features = batch(config, lengths=(9, 5, 3))
     tied, untied = (
         head_model(random_encoder(config), config, "masked_lm", tied=tied) for tied in (True, False)
@@ -239,7 +243,7 @@ def test_a_tied_table_learns_from_both_of_its_uses(embedding_dim, reloaded, tmp_
 
 @pytest.mark.parametrize(("tied", "moves"), [(True, True), (False, False)])
 def test_a_row_of_the_table_moves_the_score_of_its_piece_only_where_it_is_tied(tied, moves):
-    config = config_with()
+    config = one_block()
     model, features = model_of("masked_lm", {"tied": tied}, config), batch(config)
     absent = config.vocabulary_size - 1
     features["token_ids"][features["token_ids"] == absent] = 0
@@ -255,13 +259,13 @@ def test_a_row_of_the_table_moves_the_score_of_its_piece_only_where_it_is_tied(t
 @pytest.mark.parametrize("head", ["sequence_classification", "token_classification", "multiple_choice"])
 def test_classifiers_drop_out_at_the_rate_of_the_heads(head, changes):
     settings = {} if head == "multiple_choice" else {"num_labels": 3}
-    model = model_of(head, settings, config_with(**changes))
+    model = model_of(head, settings, one_block(**changes))
     assert model.get_layer("classifier").dropout_layer.rate == 0.4
 
 
 @pytest.mark.parametrize("head", ["pretraining", "masked_lm", "next_sentence", "question_answering"])
 def test_the_heads_of_pretraining_and_of_answers_have_no_dropout_of_their_own(head):
-    config = config_with(classifier_dropout=0.5)
+    config = one_block(classifier_dropout=0.5)
     model, features = model_of(head, {}, config), batch(config)
     training, inference = run(model, features, training=True), run(model, features)
     for name, output in inference.items():
@@ -269,7 +273,7 @@ def test_the_heads_of_pretraining_and_of_answers_have_no_dropout_of_their_own(he
 
 
 def test_a_choice_does_not_look_at_its_neighbours():
-    config = config_with()
+    config = one_block()
     model = model_of("multiple_choice", {}, config)
     features = features_of("multiple_choice", {}, config)
     alone = run(model, {name: tensor[1:2, 2:] for name, tensor in features.items()})["logits"]
@@ -277,7 +281,7 @@ def test_a_choice_does_not_look_at_its_neighbours():
 
 
 def test_a_head_fits_an_encoder_that_was_saved_and_loaded(tmp_path):
-    config = config_with(embedding_dim=5)
+    config = one_block(embedding_dim=5)
     encoder = random_encoder(config)
     encoder.save(tmp_path / "encoder.keras")
     loaded = keras.saving.load_model(tmp_path / "encoder.keras")
@@ -289,14 +293,14 @@ def test_a_head_fits_an_encoder_that_was_saved_and_loaded(tmp_path):
 
 
 def test_two_heads_on_one_encoder_share_its_weights():
-    config = config_with()
+    config = one_block()
     encoder, features = random_encoder(config), batch(config)
     tagger = randomised(head_model(encoder, config, "token_classification", num_labels=3))
     speller = head_model(encoder, config, "masked_lm")
     before = run(tagger, features)["logits"]
     randomised(speller, scale=0.5)
     assert np.abs(run(tagger, features)["logits"] - before).max() > 0.01
-    assert set(kb.attention_scores(encoder).output) == {"block_0", "block_1"}
+    assert set(kb.attention_scores(encoder).output) == {"block_0"}
 
 
 @pytest.mark.parametrize(
@@ -313,7 +317,7 @@ def test_two_heads_on_one_encoder_share_its_weights():
     ids=str,
 )
 def test_a_head_that_cannot_be_built_is_refused(head, settings, message):
-    config = config_with()
+    config = one_block()
     with pytest.raises(UsageError, match=message):
         head_model(kb.bert_encoder(config), config, head, **settings)
 
@@ -327,7 +331,7 @@ def test_a_head_that_cannot_be_built_is_refused(head, settings, message):
 def test_a_traced_head_has_no_op_that_converters_do_not_know(head, settings):
     import tensorflow as tf
 
-    config = config_with()
+    config = one_block()
     model, features = model_of(head, settings, config), features_of(head, settings, config)
     specs = {name: tf.TensorSpec([None] * x.ndim, "int32", name) for name, x in features.items()}
     function = tf.function(lambda inputs: model(inputs)).get_concrete_function(specs)

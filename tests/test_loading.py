@@ -94,3 +94,30 @@ def test_inspect_knows_every_kind_without_tensorflow(name, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["loads"] and facts["problem"] is None
     assert facts["config"]["hidden_dim"] == 8 and facts["num_parameters"] > 1000
+
+
+@pytest.mark.slow
+def test_a_live_backbone_of_keras_hub_loads_with_a_vocabulary():
+    import keras_nlp
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backbone = keras_nlp.models.BertBackbone(
+            vocabulary_size=40,
+            num_layers=2,
+            num_heads=2,
+            hidden_dim=8,
+            intermediate_dim=20,
+            max_sequence_length=24,
+        )
+    bert = kb.load(backbone, vocabulary=LAYOUTS / "model_garden" / "vocab.txt")
+    golden = np.load(LAYOUTS / "model_garden.npz")
+    features = {key: golden[key] for key in ("token_ids", "segment_ids", "padding_mask")}
+    theirs = backbone(dict(features), training=False)
+    ours = bert.encoder(features, training=False)
+    is_token = features["padding_mask"].astype(bool)
+    for key in ("sequence_output", "pooled_output"):
+        expected, found = np.asarray(theirs[key]), np.asarray(ours[key])
+        if key == "sequence_output":
+            expected, found = expected[is_token], found[is_token]
+        np.testing.assert_allclose(found, expected, atol=5e-6, rtol=0)

@@ -88,6 +88,20 @@ print(outputs["sequence_output"].shape, np.isfinite(outputs["pooled_output"]).al
     assert run_blocked(["tensorflow", "tensorflow_text"], [], script) == "(2, 7, 128) True\n"
 
 
+def test_a_head_runs_without_tensorflow():
+    script = """
+import keras_bert as kb, numpy as np
+from keras_bert.heads import head_model
+config = kb.BertConfig(30, 1, 2, 8, 16, activation="gelu_approximate", embedding_dim=4)
+model = head_model(kb.bert_encoder(config), config, "pretraining", mask_positions=True)
+ones = np.ones((2, 7), "int32")
+features = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones, "mask_positions": ones[:, :3]}
+outputs = model(features)
+print(outputs["mlm_logits"].shape, outputs["nsp_logits"].shape, np.isfinite(outputs["mlm_logits"]).all())
+"""
+    assert run_blocked(["tensorflow", "tensorflow_text"], [], script) == "(2, 3, 30) (2, 2) True\n"
+
+
 @pytest.mark.parametrize("words", [["--help"], *[[verb, "--help"] for verb in VERBS]])
 def test_help_answers_without_tensorflow(words):
     script = f"from keras_bert.cli.main import main\nassert main({words}) == 0"

@@ -1,12 +1,29 @@
-"""Writing a keras-hub preset: our weights in its names."""
+"""keras-hub: a live model as a checkpoint, and a preset written from our weights."""
 
 import warnings
+from pathlib import Path
 
+from keras_bert.checkpoints.architectures import find_head
+from keras_bert.checkpoints.checkpoint import Checkpoint
 from keras_bert.checkpoints.folder import tensors_of
-from keras_bert.checkpoints.keras_nlp import write_preset
+from keras_bert.checkpoints.formats import Weights
+from keras_bert.checkpoints.keras_nlp import backbone_config, backbone_tensors, write_preset
 from keras_bert.checkpoints.name_table import CLASSIFIER, ENCODER, KERAS_HUB, MASKED_LM, POOLER
 
 _PARTS = {"masked_lm": (MASKED_LM,), "sequence_classification": (CLASSIFIER,)}
+
+
+def checkpoint_of(model) -> Checkpoint:
+    """A live `BertBackbone` of keras-hub, or a classifier or masked LM around one, as a `Checkpoint`.
+
+    Raises:
+        CheckpointError: another model.
+    """
+    where = Path(type(model).__name__)
+    weights = Weights(where, backbone_tensors(model), KERAS_HUB, "")
+    return Checkpoint(
+        where, backbone_config(model), {}, [], None, weights, find_head(weights, []), None, {}, []
+    )
 
 
 def write_keras_hub(path, config, weights, *, head, tokenizer):

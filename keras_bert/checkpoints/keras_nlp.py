@@ -27,6 +27,7 @@ from keras_bert.files.atomic import atomic_folder
 
 __all__ = [
     "NamedTensors",
+    "backbone_config",
     "backbone_tensors",
     "is_preset",
     "preset_head",
@@ -72,6 +73,18 @@ def backbone_tensors(backbone) -> NamedTensors:
             ours: (tuple(live[path].shape), str(live[path].dtype), lambda v=live[path]: _array(v))
             for ours, _, path in names
         }
+    )
+
+
+def backbone_config(backbone) -> BertConfig:
+    """The config of a live keras_nlp `BertBackbone`, or of the one inside a task's model."""
+    inner = getattr(backbone, "backbone", backbone)
+    values = {name: getattr(inner, name) for name in keras_preset_names.FIELDS}
+    return BertConfig(
+        **values,
+        attention_dropout=inner.dropout,
+        activation=keras_preset_names.ACTIVATION,
+        layer_norm_epsilon=keras_preset_names.EPSILON,
     )
 
 

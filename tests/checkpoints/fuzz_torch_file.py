@@ -7,6 +7,7 @@ archives and pickles by hand are here.
 """
 
 import argparse
+import contextlib
 import io
 import itertools
 import pathlib
@@ -147,14 +148,20 @@ def outcome(path) -> str:
     return "read"
 
 
-def watch():
-    """Makes any of FORBIDDEN an error, from now on, in this process."""
+@contextlib.contextmanager
+def watched():
+    """Within the block any of FORBIDDEN is an error. (An audit hook cannot be taken away again.)"""
+    within = True
 
     def hook(event, _):
-        if event.startswith(FORBIDDEN):
+        if within and event.startswith(FORBIDDEN):
             raise RuntimeError(f"the reader caused {event}")
 
     sys.addaudithook(hook)
+    try:
+        yield
+    finally:
+        within = False
 
 
 def memory(which: str) -> int:
@@ -170,9 +177,8 @@ def main():
     parser.add_argument("count", type=int)
     parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
-    watch()
     outcomes, slowest, largest = {"read": 0, "refused": 0}, (0, 0), (0, 0)
-    with tempfile.TemporaryDirectory() as folder:
+    with watched(), tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "pytorch_model.bin"
         for number, content in zip(itertools.count(options.first), mutants(options.first, options.count)):
             path.write_bytes(content)
