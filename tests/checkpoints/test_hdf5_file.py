@@ -231,6 +231,14 @@ def test_what_is_no_number_of_a_weight_is_refused_by_its_class(tmp_path, name, d
     refused(tmp_path / "a.h5", "'x'", f"class {name}")
 
 
+def test_a_dtype_that_is_kept_elsewhere_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kept"] = np.dtype("float32")
+        file.create_dataset("x", data=ROWS, dtype=file["kept"])
+        del file["kept"]
+    refused(tmp_path / "a.h5", "leaves what it says to another")
+
+
 def test_arrays_without_numbers_are_refused(tmp_path):
     for array in (h5py.Empty("float32"), np.zeros((0, 3), "float32")):
         refused(write(tmp_path / "a.h5", {"x": array}), "'x'", "shape")

@@ -25,7 +25,7 @@ import warnings
 import numpy as np
 
 LAYOUTS = pathlib.Path(__file__).resolve().parent / "layouts"
-NOT_BERT = ("bert4keras_weights", "cousin_*", "hf4_relative_positions", "hf5_decoder")  # refused, by name
+NOT_BERT = ("*.*", "bert4keras_weights", "cousin_*", "hf4_relative_positions", "hf5_decoder")  # refused
 OPTIONS = {"bert4keras_checkpoint": {"activation": "gelu"}}  # nothing in that folder says so
 TANH = ("google_*", "model_garden*", "tf_hub", "keras_hub_*", "keras_bert_*")  # the other form of gelu
 EPSILON = {"keras_bert_cyberzhg": 1e-14}  # too little for an output to show
@@ -41,7 +41,7 @@ SENTENCES = (
     ("a\tb\nd", "unseen 🙂 words"),
 )
 TOLERANCE = 1e-5
-FEATURES = ("token_ids", "segment_ids", "padding_mask")
+FEATURES = {"input_ids": "token_ids", "token_type_ids": "segment_ids", "attention_mask": "padding_mask"}
 # Every class, and the name in the .npz of each of its outputs.
 OUTPUTS = {
     "BertModel": {},
@@ -63,16 +63,13 @@ def main():
     flags = parser.parse_args()
     started = time.perf_counter()
     if flags.step == "save":
-        save_all(flags.out, flags.folders or sorted(filter(is_bert, LAYOUTS.iterdir())))
+        layouts = [path for path in sorted(LAYOUTS.iterdir()) if not any(map(path.match, NOT_BERT))]
+        save_all(flags.out, flags.folders or layouts)
     failures = open_all(flags.out) if flags.step == "open" else []
     for failure in failures:
         print("FAILED", failure)
     print(f"{flags.step}: {len(failures)} failures, {time.perf_counter() - started:.0f} s")
     sys.exit(bool(failures))
-
-
-def is_bert(path):
-    return path.is_dir() and not any(map(path.match, NOT_BERT))
 
 
 def save_all(out, folders):
@@ -138,7 +135,7 @@ def wrong_arithmetic(config, folder):
         return []
     activation = "gelu_new" if any(map(folder.match, TANH)) else "gelu"
     expected = (activation, EPSILON.get(folder.name, 1e-12))
-    found = (config.hidden_act, config.layer_norm_eps)
+    found = config.hidden_act, config.layer_norm_eps
     return [] if found == expected else [f"config.json says {found}, the layout is {expected}"]
 
 
@@ -173,10 +170,9 @@ def output_differences(model, golden, other_pooler):
     """The largest difference of every output that the class has."""
     import torch
 
-    inputs = [torch.from_numpy(golden[name]).long() for name in FEATURES]
-    named = dict(zip(("input_ids", "token_type_ids", "attention_mask"), inputs, strict=True))
+    inputs = {theirs: torch.from_numpy(golden[ours]).long() for theirs, ours in FEATURES.items()}
     with torch.no_grad():
-        outputs = model(**named, output_hidden_states=True)
+        outputs = model(**inputs, output_hidden_states=True)
         found = {"sequence_output": outputs.hidden_states[-1]}
         if model.base_model.pooler is not None and not other_pooler:
             found["pooled_output"] = model.base_model.pooler(found["sequence_output"])
