@@ -9,6 +9,7 @@ from keras_bert.errors import UsageError, VocabularyError
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _BLANK = " \t\r\n"  # Chinese BERT has U+2028 as a piece: only ASCII blanks make a line blank
 _REQUIRED = (PAD, UNK, CLS, SEP)
+_BEFORE_STRIPPED, _STRIPPED = "\u2027", "\u2028"
 
 
 class Vocabulary:
@@ -62,6 +63,8 @@ class Vocabulary:
     def from_file(cls, path: str | os.PathLike) -> "Vocabulary":
         """Reads a vocab.txt: UTF-8, one piece a line; a byte order mark and CRLF line ends are tolerated.
 
+        So is the one blank line that bert4keras' writer made of Chinese BERT's piece U+2028.
+
         Args:
             path: str or path. The file.
 
@@ -90,7 +93,7 @@ class Vocabulary:
         lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
-        return cls([line.removesuffix("\r") for line in lines], source=str(path))
+        return cls(_restored([line.removesuffix("\r") for line in lines]), source=str(path))
 
     def save(self, path: str | os.PathLike):
         """Writes the pieces, one a line, UTF-8, line ends `\\n`."""
@@ -144,3 +147,15 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} pieces)"
+
+
+def _restored(lines: list[str]) -> list[str]:
+    """The lines with U+2028 put back, where a program that strips lines has written them.
+
+    Chinese BERT has that piece behind U+2027. Nothing else can have stood on the only blank line behind it.
+    """
+    if lines.count("") == 1 and _STRIPPED not in lines:
+        place = lines.index("")
+        if 0 < place < len(lines) - 1 and lines[place - 1] == _BEFORE_STRIPPED:
+            return [*lines[:place], _STRIPPED, *lines[place + 1 :]]
+    return lines

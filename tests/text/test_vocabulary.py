@@ -34,6 +34,20 @@ def test_unicode_line_separator_is_a_piece_not_a_line_end(tmp_path):
     assert Vocabulary.from_file(written(tmp_path, content)).pieces[5:] == ("\u2028", "b")
 
 
+def test_the_line_separator_that_a_stripping_writer_lost_is_put_back(tmp_path):
+    # As in SimBERT's vocab.txt: bert4keras wrote Chinese BERT's piece U+2028 as a blank line.
+    lost = [*SPECIAL, "\u2027", "", "b"]
+    assert Vocabulary.from_file(written(tmp_path, "\n".join(lost).encode())).pieces[6] == "\u2028"
+    for doubtful in (
+        [*SPECIAL, "a", "", "b"],
+        [*lost, "", "c"],
+        [*lost, "\u2028"],
+        [*SPECIAL, "\u2027", "", ""],
+    ):
+        with pytest.raises(VocabularyError, match="blank line"):
+            Vocabulary.from_file(written(tmp_path, "\n".join(doubtful).encode()))
+
+
 def test_mask_token_may_be_absent():
     assert Vocabulary(SPECIAL[:4]).mask_id is None
 
