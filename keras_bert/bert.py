@@ -1,6 +1,8 @@
 """`Bert`: encoder, head, tokeniser and task joined; what `kb.load` returns."""
 
+import dataclasses
 import functools
+import warnings
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from keras_bert.checkpoints.architectures import ARCHITECTURES, architecture_for
 from keras_bert.checkpoints.google import write_google
 from keras_bert.checkpoints.keras_hub import write_keras_hub
 from keras_bert.checkpoints.sentence_transformers import Pooling
+from keras_bert.checkpoints.vocabulary_change import VocabularyChange
 from keras_bert.config import BertConfig
 from keras_bert.data.pipeline import Rows, batches, open_source
 from keras_bert.encoder import bert_encoder
@@ -176,6 +179,41 @@ class Bert:
         variables = [*self.encoder.weights, *(top.weights if top is not None else ())]
         return {variable.path: np.asarray(variable) for variable in variables}
 
+    def with_vocabulary(self, vocabulary, *, pad_to_multiple=None) -> "Bert":
+        """This model with another vocabulary, longer or shorter; all weights are carried over.
+
+            bert.with_vocabulary(extended(bert.tokenizer.vocabulary, ["covid", "##mab"]))
+
+        Pieces of both vocabularies keep their rows bit for bit, so texts without new pieces get the same
+        outputs; a new piece begins as the mean of the old pieces it was cut into. Compile it anew.
+
+        Args:
+            vocabulary: path, sequence of str or `Vocabulary`. See `checkpoints.vocabulary_change.extended`.
+            pad_to_multiple: int or None. Round the rows of the tables up to a multiple; None: one a piece.
+        Raises:
+            VocabularyError: the vocabulary is ambiguous or lacks a special token.
+        """
+        change = VocabularyChange(self.tokenizer, vocabulary, pad_to_multiple)
+        pad_id = change.tokenizer.vocabulary.pad_id
+        config = self.config.replace(vocabulary_size=change.num_rows, pad_token_id=pad_id)
+        policy = self.encoder.get_layer("embeddings").dtype_policy
+        bert = Bert(config, change.tokenizer, self.task, dtype=policy)
+        bert.raw_config, bert.pooling = change.raw_config(self.raw_config), self.pooling
+        weights = change.weights(self.weights())
+        if self.task is None and self.head is not None:
+            num_labels = len(weights.get("classifier/bias", ()))
+            bert.add_head(self.head, num_labels, tied="masked_lm/decoder" not in weights)
+            bert.head_labels = self.head_labels
+        bert._assign(weights)
+        if change.unreadable:
+            warnings.warn(change.warning, stacklevel=2)
+        return bert
+
+    def _assign(self, weights):
+        for top in (self.encoder, self.model, self.head_model):
+            for variable in top.weights if top is not None else ():
+                variable.assign(weights[variable.path])
+
     def save(self, folder, *, format="huggingface", more=None):
         """Writes a folder that `kb.load` opens, and the library it is named after.
 
@@ -202,7 +240,7 @@ class Bert:
                 labels=self.task.labels if self.task is not None else self.head_labels,
                 problem_type=self.raw_config.get("problem_type"),
                 tokenizer=self.tokenizer,
-                extras={"task": {"name": self.task.name, **self.task.settings()}} if self.task else {},
+                extras=self._extras(),
                 raw_config=self.raw_config,
                 more=more,
             )
@@ -210,6 +248,13 @@ class Bert:
             raise UsageError(
                 f"There is no format {format!r}", where="format", expected="huggingface, google or keras_hub"
             )
+
+    def _extras(self) -> dict:
+        """What a Hugging Face folder has no place for."""
+        extras = {"task": {"name": self.task.name, **self.task.settings()}} if self.task else {}
+        if self.pooling is not None:
+            extras["pooling"] = dataclasses.asdict(self.pooling)
+        return extras
 
     def export(self, path, *, format="tf_saved_model", **options):
         """Writes the model for serving and reads it back in a fresh process before it is published.

@@ -31,7 +31,7 @@ def test_a_preset_has_the_parameters_of_the_published_model(name):
 
 def test_factorised_embeddings_are_counted_with_their_projection():
     # ALBERT-base shares one block among its layers, so it has the parameters of this BERT: encoder and
-    # pooler of albert-base-v2, counted from its weight file.
+    # pooler of albert-base-v2, its published count.
     config = BertConfig(30_000, 1, 12, 768, 3072, embedding_dim=128)
     assert config.num_parameters == 11_683_584
 

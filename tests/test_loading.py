@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_bert as kb
+from keras_bert.checkpoints.safetensors_file import read_tensors
 from keras_bert.cli.main import main
 
 LAYOUTS = pathlib.Path(__file__).parent / "golden" / "layouts"
@@ -60,6 +61,28 @@ def test_every_head_is_saved_as_the_class_of_transformers_it_came_from(name, tmp
     for path, array in expected.items():
         if not path.startswith(fresh or "-"):
             assert found[path].tobytes() == array.tobytes(), path
+
+
+def test_an_untied_decoder_is_saved_with_all_that_transformers_reads(tmp_path):
+    quiet_load(LAYOUTS / "hf5_masked_lm_untied").save(tmp_path / "untied")
+    tensors = read_tensors(tmp_path / "untied" / "model.safetensors")
+    theirs = read_tensors(LAYOUTS / "hf5_masked_lm_untied" / "model.safetensors")
+    for name in ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"):
+        np.testing.assert_array_equal(tensors[name], theirs[name])
+    assert "cls.predictions.bias" in tensors  # dead, but missed where it is not
+    assert json.loads((tmp_path / "untied" / "config.json").read_text())["tie_word_embeddings"] is False
+    quiet_load(LAYOUTS / "hf5_masked_lm").save(tmp_path / "tied")
+    assert json.loads((tmp_path / "tied" / "config.json").read_text())["tie_word_embeddings"] is True
+    assert "cls.predictions.decoder.weight" not in read_tensors(tmp_path / "tied" / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["sentence_transformers", "sentence_transformers_2"])
+def test_the_pooling_survives_saving(name, tmp_path):
+    bert = quiet_load(LAYOUTS / name)
+    bert.save(tmp_path / "out")
+    again = quiet_load(tmp_path / "out")
+    assert again.pooling == bert.pooling and bert.pooling is not None
+    np.testing.assert_array_equal(again.embed(["a film"]), bert.embed(["a film"]))
 
 
 def _has_pooler(folder) -> bool:

@@ -12,7 +12,7 @@ from keras_bert.checkpoints.fit import check_weights
 from keras_bert.checkpoints.formats import CONFIG, Weights, open_weights
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.checkpoints.name_table import CLASSIFIER, DECODER, ENCODER, HEADS, MASKED_LM, POOLER
-from keras_bert.checkpoints.sentence_transformers import Pooling, read_pooling
+from keras_bert.checkpoints.sentence_transformers import Pooling, pooling_from, read_pooling
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError
 from keras_bert.files.atomic import recover
@@ -94,6 +94,8 @@ def read_folder(path, *, check_hashes: bool = True) -> Checkpoint:
             expected="embedding_size in the config exactly where they are",
         )
     extras, warnings = _read_extras(path, check_hashes)
+    if pooling is None and "pooling" in extras:
+        pooling = pooling_from(extras.pop("pooling"), str(path / EXTRAS))
     where = str(path / CONFIG)
     labels, classes = (
         huggingface.labels_from(raw_config, where),

@@ -17,6 +17,8 @@ from keras_bert.checkpoints.name_table import (
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 # Hugging Face checkpoints converted before 2019 keep Google's names for the two vectors of a layer norm.
 _OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+# An untied decoder adds its own bias, and the other one is dead; tied, they are one.
+OWN_BIAS, BIAS = "cls.predictions.decoder.bias", "cls.predictions.bias"
 # What optimizers, counters and moving averages leave in a checkpoint.
 _TRAINING = re.compile(
     r"(.*/)?(adam_[mv]|lamb_[mv]|Adam(_\d)?|Momentum|ExponentialMovingAverage|global_step|"
@@ -69,10 +71,8 @@ def _huggingface(tensors) -> dict[str, str]:
             renamed = name.removesuffix(old) + new
             if name.endswith(old) and renamed not in current:
                 current[renamed] = current.pop(name)
-    # An untied decoder adds its own bias, and the other one is dead; tied, they are one.
-    own_bias, bias = "cls.predictions.decoder.bias", "cls.predictions.bias"
-    if own_bias in current:
-        current[bias] = current.pop(own_bias)
+    if OWN_BIAS in current:
+        current[BIAS] = current.pop(OWN_BIAS)
     return current
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from keras_bert.checkpoints import huggingface, names
 from keras_bert.checkpoints.architectures import architecture as architecture_of
 from keras_bert.checkpoints.checkpoint import EXTRAS, FORMAT
+from keras_bert.checkpoints.dialects import BIAS, OWN_BIAS
 from keras_bert.checkpoints.fit import check_weights
 from keras_bert.checkpoints.formats import CONFIG, WEIGHTS, Weights
 from keras_bert.checkpoints.json_text import json_object
@@ -66,10 +67,14 @@ def write_folder(
     if MASKED_LM in parts and "masked_lm/decoder" in weights:
         parts.add(DECODER)
     tensors = tensors_of(weights, config, target.prefix, parts, f"{architecture} cannot be written", path)
+    if DECODER in parts:  # transformers reads the bias beside the table, and asks for the dead one as well
+        tensors[OWN_BIAS] = tensors[BIAS]
     check_weights(Weights(Path(path), ArrayTensors(tensors), HUGGINGFACE, target.prefix), config, labels)
     raw = huggingface.write_config(
         config, architecture, labels=labels, problem_type=problem_type, raw_config=raw_config
     )
+    if MASKED_LM in parts:  # what the file says now, not what the config it came from said
+        raw["tie_word_embeddings"] = DECODER not in parts
     with atomic_folder(path, ours=is_ours_to_replace) as stage:
         write_tensors(stage / WEIGHTS, tensors)
         _write_json(stage / CONFIG, raw)

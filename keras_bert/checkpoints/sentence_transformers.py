@@ -68,6 +68,23 @@ def read_pooling(folder: Path) -> tuple[Path, Pooling | None]:
     return network, Pooling(pooling, normalize, _max_length(network))
 
 
+def pooling_from(values, where: str) -> Pooling:
+    """The `Pooling` that a `keras_bert.json` holds.
+
+    Raises:
+        CheckpointError: values that no pooling has.
+    """
+    fields = {"mode": str, "normalize": bool, "max_length": int | None}
+    is_whole = isinstance(values, dict) and values.keys() == fields.keys()
+    if not is_whole or not all(isinstance(values[name], kind) for name, kind in fields.items()):
+        raise CheckpointError(f"`pooling` is {quoted(values)}", where=where, expected=f"{', '.join(fields)}")
+    if values["mode"] not in _MODES.values():
+        raise CheckpointError(
+            f"`pooling` is {quoted(values['mode'])}", where=where, expected="cls, mean or max"
+        )
+    return Pooling(**values)
+
+
 def _mode(path: Path) -> str:
     raw = _read(path, dict)
     modes = [mode for key, mode in _MODES.items() if raw.get(key) is True]

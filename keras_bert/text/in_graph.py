@@ -213,6 +213,8 @@ class InGraphTokenizer(tf.Module):
         parts = [self.tokenize_with_offsets(part) for part in (texts, text_pairs) if part is not None]
         return windows_of(parts, max_length, stride, self.cls_id, self.sep_id)
 
+    # Its branches are tf.cond already; converting it took most of the time of tracing.
+    @tf.autograph.experimental.do_not_convert
     def _pieces(self, texts, with_offsets: bool) -> tuple[tf.RaggedTensor, ...]:
         """(ids,) or (ids, starts, ends) of the bare pieces."""
         texts = tf.convert_to_tensor(texts, tf.string)

@@ -113,11 +113,8 @@ def open_all(out):
     for file in sorted(out.glob("*.npz")):
         folder, golden = file.with_suffix(""), dict(np.load(file))
         (name,) = json.loads((folder / "config.json").read_text())["architectures"]
-        reading = {
-            "output_loading_info": True,
-            "ignore_mismatched_sizes": True,
-        }  # they are listed, not raised
-        model, info = getattr(transformers, name).from_pretrained(folder, **reading)
+        load = getattr(transformers, name).from_pretrained
+        model, info = load(folder, output_loading_info=True, ignore_mismatched_sizes=True)
         faults = [f"{kind} {sorted(map(str, keys))}" for kind, keys in info.items() if keys]
         faults += wrong_arithmetic(model.config, folder)
         compared, differing = differing_tensors(model.eval(), folder)
@@ -137,8 +134,8 @@ def wrong_arithmetic(config, folder):
     """Lines about a config.json that says another activation or epsilon than the layout's library has."""
     if not (LAYOUTS / folder.name).is_dir():
         return []
-    activation = "gelu_new" if any(map(folder.match, TANH)) else "gelu"
-    expected = (activation, EPSILON.get(folder.name, 1e-12))
+    tanh = any(map(folder.match, TANH))
+    expected = "gelu_new" if tanh else "gelu", EPSILON.get(folder.name, 1e-12)
     found = config.hidden_act, config.layer_norm_eps
     return [] if found == expected else [f"config.json says {found}, the layout is {expected}"]
 
@@ -149,7 +146,7 @@ def differing_tensors(model, folder):
 
     loaded = model.state_dict()
     stored = safetensors.torch.load_file(folder / "model.safetensors")
-    failures = [f"{key} is not as stored" for key in stored if not same_bits(loaded.get(key), stored[key])]
+    faults = [f"{key} is not as stored" for key in stored if not same_bits(loaded.get(key), stored[key])]
     original = {}
     if any(map(folder.match, OPENED_BY_BOTH)) and (LAYOUTS / folder.name).is_dir():
         files = [*(LAYOUTS / folder.name).rglob("*.safetensors"), *(LAYOUTS / folder.name).rglob("*.bin")]
@@ -158,9 +155,8 @@ def differing_tensors(model, folder):
         if not model.config.tie_word_embeddings:
             original.pop("cls.predictions.bias", None)  # nothing reads it: the decoder has its own
     unequal = [key for key in original if not same_bits(loaded.get(key), original[key])]
-    return f"{len(stored)}/{len(original)} tensors", failures + [
-        f"{key} is not the layout's" for key in unequal
-    ]
+    faults += [f"{key} is not the layout's" for key in unequal]
+    return f"{len(stored)}/{len(original)} tensors", faults
 
 
 def same_bits(found, expected):
