@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 CODE_POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
 BATCH = 4096
-CODE_POINTS_AT_ONCE = 1 << 18
+CODE_POINTS_AT_ONCE = 1 << 17
 
 
 def rows(path):
