@@ -57,6 +57,9 @@ def read_folder(folder: Path) -> tuple[Vocabulary, dict, dict]:
     fast = _read_json(folder / FAST_FILE)
     raw = _read_json(folder / CONFIG_FILE)
     _check_kind(raw, folder / CONFIG_FILE)
+    for key, kind in (("model", dict), ("normalizer", dict), ("added_tokens", list)):
+        if not isinstance(fast.get(key) or kind(), kind):
+            raise VocabularyError(f"`{key}` is {repr(fast[key])[:80]}", where=str(folder / FAST_FILE))
     if (folder / VOCABULARY_FILE).exists() or not fast:
         vocabulary = Vocabulary.from_file(folder / VOCABULARY_FILE)
     else:
@@ -66,6 +69,7 @@ def read_folder(folder: Path) -> tuple[Vocabulary, dict, dict]:
     for ours, theirs, fast_name in OPTIONS:
         value = raw.get(theirs, normalizer.get(fast_name))
         if value is not None:
+            _check_option(theirs, value, folder / CONFIG_FILE)
             options[ours] = value
     if options.get("max_length", 0) >= _NO_LIMIT:
         del options["max_length"]
@@ -93,8 +97,10 @@ def _read_json(path: Path) -> dict:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise VocabularyError(f"cannot be read ({error})", where=str(path), expected="a JSON file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise VocabularyError(
+            f"cannot be read ({str(error)[:200]})", where=str(path), expected="a JSON file"
+        ) from error
     if not isinstance(content, dict):
         raise VocabularyError("holds no JSON object", where=str(path), expected="a JSON object")
     return content
@@ -119,7 +125,20 @@ def _check_kind(raw: dict, path: Path):
         token = raw.get(key, expected)
         token = token.get("content") if isinstance(token, dict) else token
         if token not in (expected, None):
-            raise VocabularyError(f"{key} is {token!r}", where=str(path), expected=repr(expected))
+            raise VocabularyError(f"{key} is {repr(token)[:80]}", where=str(path), expected=repr(expected))
+
+
+def _check_option(name: str, value, path: Path):
+    """Refuses a value of another type than the option's."""
+    if name == "never_split":
+        expected, fits = "a list of words", isinstance(value, list) and all(isinstance(w, str) for w in value)
+    elif name == "model_max_length":
+        expected = "a whole number above 0"
+        fits = (type(value) is int and value > 0) or (isinstance(value, float) and value >= _NO_LIMIT)
+    else:
+        expected, fits = "true, false or null", isinstance(value, bool)
+    if not fits:
+        raise VocabularyError(f"{name} is {repr(value)[:80]}", where=str(path), expected=expected)
 
 
 def _vocabulary_of(fast: dict, path: Path) -> Vocabulary:

@@ -162,12 +162,12 @@ def test_every_table_of_pieces_is_changed():
 
 
 def test_half_precision_stays_and_a_mean_is_not_rounded_on_the_way():
-    table = np.full((len(PIECES), 2), 60000, np.float16)  # twice that is more than float16 holds
-    table[PIECES.index("##vid")] = 50000
+    table = np.full((len(PIECES), 2), 57600, np.float16)  # twice that is more than float16 holds
+    table[PIECES.index("##vid")] = 60160
     change = VocabularyChange(TOKENIZER, extended(VOCABULARY, ["covid"]))
     found = change.weights({TABLE: table})[TABLE]
     assert found.dtype == np.float16
-    np.testing.assert_array_equal(found[1], np.float16(55000))
+    np.testing.assert_array_equal(found[1], np.float16(58880))
 
 
 # The model.
@@ -247,8 +247,18 @@ def test_a_task_keeps_its_head_labels_and_answers():
     assert (new.task.name, new.task.settings()) == ("classification", bert.task.settings())
     assert new.predict(TEXTS) == bert.predict(TEXTS)
     assert_carried(bert, new, PIECES)
+
+
+@pytest.mark.slow
+def test_a_changed_model_trains():
+    bert = randomised(
+        kb.Bert.from_config(CONFIG, TOKENIZER, "classification", labels=["b", "a"], max_length=9)
+    )
+    new = bert.with_vocabulary(extended(VOCABULARY, ["covid"]))
     new.model.compile()
+    before = new.weights()[TABLE][1]
     new.model.fit(new.dataset((["a covid film", "warm"], ["a", "b"])), verbose=0)
+    assert (new.weights()[TABLE][1] != before).all()
 
 
 def test_labels_pooling_and_unknown_keys_of_the_config_go_along():

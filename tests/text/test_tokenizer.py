@@ -297,6 +297,36 @@ def test_another_kind_of_tokenizer_is_refused(tmp_path, config):
         Tokenizer.from_folder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"do_lower_case": "yes"},
+        {"strip_accents": [1]},
+        {"never_split": 3},
+        {"never_split": [3]},
+        {"model_max_length": "512"},
+        {"model_max_length": -1},
+        {"model_max_length": 51.2},
+        {"mask_token": ["x"] * 10_000},
+    ],
+)
+def test_an_option_of_another_type_is_refused_by_name(tmp_path, option):
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(option))
+    with pytest.raises(VocabularyError, match=next(iter(option))) as refusal:
+        Tokenizer.from_folder(tmp_path)
+    assert len(str(refusal.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "content", ['{"normalizer": [1]}', '{"model": "x"}', '{"added_tokens": {}, "model": 5}', "[" * 100_000]
+)
+def test_a_damaged_tokenizer_json_is_refused(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(VocabularyError, match=r"tokenizer\.json"):
+        Tokenizer.from_folder(tmp_path)
+
+
 def test_an_empty_folder_names_the_missing_vocabulary(tmp_path):
     with pytest.raises(VocabularyError, match=r"vocab\.txt"):
         Tokenizer.from_folder(tmp_path)
