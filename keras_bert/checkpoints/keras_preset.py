@@ -24,6 +24,7 @@ from keras_bert.checkpoints.keras_preset_names import (
 from keras_bert.checkpoints.shards import MAX_INDEX_BYTES, refuse_link_outside
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError, ConfigError, VocabularyError
+from keras_bert.files.regular import check_regular
 from keras_bert.text.vocabulary import Vocabulary
 
 CONFIG, TASK, TOKENIZER, METADATA = "config.json", "task.json", "tokenizer.json", "metadata.json"
@@ -287,6 +288,7 @@ def _class_of(raw: dict) -> tuple[str, str]:
 
 def _json(path: Path, error=ConfigError) -> dict:
     try:
+        check_regular(path)
         with open(path, "rb") as stream:
             data = stream.read(MAX_INDEX_BYTES + 1)
     except OSError as cause:

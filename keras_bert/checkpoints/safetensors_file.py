@@ -15,6 +15,7 @@ import numpy as np
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.checkpoints.shards import ShardedTensors
 from keras_bert.errors import CheckpointError
+from keras_bert.files.regular import check_regular
 
 DTYPES = {
     "F64": np.dtype("<f8"),
@@ -53,6 +54,7 @@ class SafetensorsFile(Mapping):
     def __init__(self, path):
         self.path = Path(path)
         try:
+            check_regular(self.path)
             size = self.path.stat().st_size
             with open(self.path, "rb") as stream:
                 data_start, header = self._read_header(stream, size)

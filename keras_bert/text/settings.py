@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from keras_bert.errors import VocabularyError
+from keras_bert.files.regular import check_regular
 from keras_bert.text.vocabulary import Vocabulary
 
 VOCABULARY_FILE, CONFIG_FILE, FAST_FILE = "vocab.txt", "tokenizer_config.json", "tokenizer.json"
@@ -96,6 +97,7 @@ def _read_json(path: Path) -> dict:
     if not path.exists():
         return {}
     try:
+        check_regular(path)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise VocabularyError(

@@ -1,5 +1,7 @@
 """Vocabulary files: read as they are, refused where they are ambiguous."""
 
+import os
+
 import pytest
 
 from keras_bert.errors import VocabularyError
@@ -46,6 +48,12 @@ def test_the_line_separator_that_a_stripping_writer_lost_is_put_back(tmp_path):
     ):
         with pytest.raises(VocabularyError, match="blank line"):
             Vocabulary.from_file(written(tmp_path, "\n".join(doubtful).encode()))
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "vocab.txt")
+    with pytest.raises(VocabularyError, match="no regular file"):
+        Vocabulary.from_file(tmp_path / "vocab.txt")
 
 
 def test_mask_token_may_be_absent():
