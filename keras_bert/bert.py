@@ -1,5 +1,6 @@
 """`Bert`: encoder, head, tokeniser and task joined; what `kb.load` returns."""
 
+import contextlib
 import dataclasses
 import functools
 import warnings
@@ -18,6 +19,7 @@ from keras_bert.encoder import bert_encoder
 from keras_bert.errors import ConfigError, UsageError
 from keras_bert.heads import head_model
 from keras_bert.inference import Answerer, embed, predict, text_columns
+from keras_bert.layers import blank_weights
 from keras_bert.tasks import task_class
 from keras_bert.text.tokenizer import Tokenizer
 
@@ -32,6 +34,7 @@ class Bert:
         tokenizer: Tokenizer.
         task: Task or None.
         dtype: str or None. Keras dtype policy of the network.
+        blank: bool. The encoder's weights begin with no value, because they are given right afterwards.
 
     Attributes:
         encoder: functional `keras.Model`, {token_ids, segment_ids, padding_mask} ->
@@ -47,19 +50,20 @@ class Bert:
             `max_length` exceeds the position table.
     """
 
-    def __init__(self, config: BertConfig, tokenizer: Tokenizer, task=None, *, dtype=None):
+    def __init__(self, config: BertConfig, tokenizer: Tokenizer, task=None, *, dtype=None, blank=False):
         _check_fit(config, tokenizer, task)
         self.config, self.tokenizer, self.task = config, tokenizer, task
         self.raw_config, self.pooling = {}, None
         self.head, self.head_model, self.head_labels = None, None, None
-        self.encoder = bert_encoder(config, dtype=dtype)
+        with blank_weights() if blank else contextlib.nullcontext():
+            self.encoder = bert_encoder(config, dtype=dtype)
         self.model = task.head(self.encoder, config) if task is not None else None
 
     @classmethod
-    def from_config(cls, config, tokenizer, task=None, *, dtype=None, **settings) -> "Bert":
+    def from_config(cls, config, tokenizer, task=None, *, dtype=None, blank=False, **settings) -> "Bert":
         """A BERT with random weights; `task` by name, `settings` are the task's."""
         if task is None:
-            return cls(config, tokenizer, dtype=dtype)
+            return cls(config, tokenizer, dtype=dtype, blank=blank)
         settings.setdefault("max_length", min(DEFAULT_MAX_LENGTH, config.max_sequence_length))
         kind = task_class(task)
         try:
@@ -69,7 +73,7 @@ class Bert:
                 f"The task {task} does not accept these settings: {error}", where="kb.load",
                 expected="the settings its class documents, such as labels=[...] and max_length=...",
             ) from error  # fmt: skip
-        return cls(config, tokenizer, built, dtype=dtype)
+        return cls(config, tokenizer, built, dtype=dtype, blank=blank)
 
     def add_head(self, head, num_labels=None, *, tied=True):
         """Puts a head of `keras_bert.heads` on the encoder as `head_model`; its weights start fresh."""
@@ -197,7 +201,7 @@ class Bert:
         pad_id = change.tokenizer.vocabulary.pad_id
         config = self.config.replace(vocabulary_size=change.num_rows, pad_token_id=pad_id)
         policy = self.encoder.get_layer("embeddings").dtype_policy
-        bert = Bert(config, change.tokenizer, self.task, dtype=policy)
+        bert = Bert(config, change.tokenizer, self.task, dtype=policy, blank=True)
         bert.raw_config, bert.pooling = change.raw_config(self.raw_config), self.pooling
         weights = change.weights(self.weights())
         if self.task is None and self.head is not None:

@@ -2,10 +2,17 @@
 
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 from keras_bert.bert import Bert
 from keras_bert.checkpoints.architectures import ARCHITECTURES, architecture_for
-from keras_bert.checkpoints.checkpoint import Checkpoint, encoder_weights, head_weights, read_folder
+from keras_bert.checkpoints.checkpoint import (
+    Checkpoint,
+    check_files,
+    encoder_weights,
+    head_weights,
+    read_folder,
+)
 from keras_bert.checkpoints.find import find_folder
 from keras_bert.checkpoints.keras_hub import checkpoint_of
 from keras_bert.checkpoints.name_table import DECODER, HEADS, MASKED_LM
@@ -65,13 +72,15 @@ def load(
         settings = {**own_settings, **settings}
     elif checkpoint.pooling and checkpoint.pooling.max_length and task:
         settings.setdefault("max_length", checkpoint.pooling.max_length)
-    bert = Bert.from_config(config, tokenizer, task, dtype=dtype, **settings)
-    bert.raw_config, bert.pooling = checkpoint.raw_config, checkpoint.pooling
-    found = encoder_weights(checkpoint)
-    assign(bert.encoder, found.weights)
-    messages = [*checkpoint.warnings]
-    messages += [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
-    messages += _load_head(bert, checkpoint, task == own_task and task is not None, own_settings)
+    with ThreadPoolExecutor(1) as beside:  # hashing takes as long as building, and another core
+        hashes = beside.submit(check_files, checkpoint.path)
+        found = encoder_weights(checkpoint)
+        bert = Bert.from_config(config, tokenizer, task, dtype=dtype, blank=not found.missing, **settings)
+        bert.raw_config, bert.pooling = checkpoint.raw_config, checkpoint.pooling
+        assign(bert.encoder, found.weights)
+        messages = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
+        messages += _load_head(bert, checkpoint, task == own_task and task is not None, own_settings)
+        messages = [*checkpoint.warnings, *hashes.result(), *messages]
     for message in messages:
         warnings.warn(f"{checkpoint.path}: {message}", stacklevel=2)
     return bert
@@ -79,7 +88,7 @@ def load(
 
 def _open(name, revision: str) -> Checkpoint:
     if isinstance(name, str | os.PathLike):
-        return read_folder(find_folder(name, revision))
+        return read_folder(find_folder(name, revision), check_hashes=False)
     return checkpoint_of(name)
 
 
@@ -138,8 +147,8 @@ def _same_classes(own, asked) -> bool:
     return tuple(own) == tuple(asked) or (unnamed and len(own) == len(asked))
 
 
-def assign(model, weights: dict):
-    """Puts arrays into the variables of the same path."""
+def assign(model, weights):
+    """Puts arrays into the variables of the same path, one read from its file after the other."""
     for variable in model.weights:
         if variable.path in weights:
             variable.assign(weights[variable.path])

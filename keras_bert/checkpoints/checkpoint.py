@@ -1,6 +1,7 @@
 """A checkpoint of any known kind, read with every contradiction named; the weights stay in the file."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def read_folder(path, *, check_hashes: bool = True) -> Checkpoint:
             where=str(weights.path),
             expected="embedding_size in the config exactly where they are",
         )
-    extras, warnings = _read_extras(path, check_hashes)
+    extras, warnings = _read_extras(path)[0], check_files(path) if check_hashes else []
     if pooling is None and "pooling" in extras:
         pooling = pooling_from(extras.pop("pooling"), str(path / EXTRAS))
     where = str(path / CONFIG)
@@ -104,6 +105,15 @@ def read_folder(path, *, check_hashes: bool = True) -> Checkpoint:
     check_weights(weights, config, labels)
     head = find_head(weights, classes)
     return Checkpoint(path, config, raw_config, classes, labels, weights, head, pooling, extras, warnings)
+
+
+def check_files(folder) -> list[str]:
+    """Compares every file of a folder of ours with its SHA-256; returns what a user should be told.
+
+    Raises:
+        CheckpointError: a weight file is missing, cut or altered.
+    """
+    return verify(folder, _read_extras(Path(folder))[1])
 
 
 def encoder_weights(checkpoint: Checkpoint) -> names.Translation:
@@ -120,29 +130,34 @@ def encoder_weights(checkpoint: Checkpoint) -> names.Translation:
         for source in row.sources(weights.dialect, "")
     }
     unexpected = [name for name in found.unexpected if name not in heads]
-    return names.Translation(_as_float32(found.weights), found.missing, unexpected)
+    return names.Translation(found.weights, found.missing, unexpected)
 
 
-def head_weights(checkpoint: Checkpoint, parts=HEADS) -> dict[str, np.ndarray]:
+def head_weights(checkpoint: Checkpoint, parts=HEADS) -> Mapping[str, np.ndarray]:
     """The weights of the heads in our names, as float32; {} where the checkpoint has none that we know."""
     parts = set(parts) & set(parts_in(checkpoint.weights))
     if MASKED_LM not in parts or checkpoint.tied:
         parts.discard(DECODER)
-    return _as_float32(_translated(checkpoint, parts).weights)
+    return _translated(checkpoint, parts).weights
 
 
 def _translated(checkpoint: Checkpoint, parts) -> names.Translation:
     weights = checkpoint.weights
     return names.to_ours(
-        weights.tensors, checkpoint.config, weights.prefix, dialect=weights.dialect, parts=parts
+        weights.tensors,
+        checkpoint.config,
+        weights.prefix,
+        dialect=weights.dialect,
+        parts=parts,
+        dtype=np.float32,
     )
 
 
-def _read_extras(folder: Path, check_hashes: bool) -> tuple[dict, list[str]]:
-    """Our own settings, and the warnings of the files' hashes."""
+def _read_extras(folder: Path) -> tuple[dict, dict]:
+    """Our own settings, and the entries of the folder's files; ({}, {}) for a folder that is not ours."""
     path = folder / EXTRAS
     if not path.is_file():
-        return {}, []
+        return {}, {}
     extras = json_object(path.read_bytes(), str(path))
     version, files = extras.pop("format", None), extras.pop("files", {})
     if version != FORMAT or not isinstance(files, dict):
@@ -152,8 +167,4 @@ def _read_extras(folder: Path, check_hashes: bool) -> tuple[dict, list[str]]:
             expected=f"{FORMAT} and an object",
             remedy="update keras-bert-kit, if a newer one wrote this folder",
         )
-    return extras, verify(folder, files) if check_hashes else []
-
-
-def _as_float32(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(array, dtype=np.float32) for name, array in weights.items()}
+    return extras, files

@@ -1,7 +1,7 @@
 """The names tensors are stored under -> the names of the table, dialect by dialect."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from keras_bert.checkpoints.name_table import (
     CYBERZHG,
@@ -25,30 +25,6 @@ _TRAINING = re.compile(
     r"beta[12]_power|(m|v)/.*|iteration|learning_rate|save_counter|Variable|_CHECKPOINTABLE_OBJECT_GRAPH|"
     r"loss_scale|good_steps|bad_step_counter|do_lower_case)"
 )
-
-
-class RenamedTensors(Mapping):
-    """Tensors under the names of the table; reads through to the file.
-
-    Args:
-        tensors: mapping with `shapes` and `dtypes`.
-        stored: dict. Name of the table to the name in `tensors`.
-    """
-
-    def __init__(self, tensors, stored: dict[str, str]):
-        self._tensors, self._stored = tensors, stored
-        shapes, dtypes = tensors.shapes, tensors.dtypes
-        self.shapes = {name: shapes[source] for name, source in stored.items()}
-        self.dtypes = {name: dtypes[source] for name, source in stored.items()}
-
-    def __getitem__(self, name):
-        return self._tensors[self._stored[name]]
-
-    def __iter__(self):
-        return iter(self._stored)
-
-    def __len__(self):
-        return len(self._stored)
 
 
 def current_names(tensors: Iterable[str], dialect: str = HUGGINGFACE) -> dict[str, str]:

@@ -21,6 +21,7 @@ from keras_bert.checkpoints.dialects import BIAS, OWN_BIAS
 from keras_bert.checkpoints.fit import check_weights
 from keras_bert.checkpoints.formats import CONFIG, WEIGHTS, Weights
 from keras_bert.checkpoints.json_text import json_object
+from keras_bert.checkpoints.lazy_tensors import ArrayTensors
 from keras_bert.checkpoints.name_table import DECODER, HUGGINGFACE, MASKED_LM
 from keras_bert.checkpoints.safetensors_file import write_tensors
 from keras_bert.config import BertConfig
@@ -86,18 +87,6 @@ def write_folder(
         written = sorted(file.relative_to(stage).as_posix() for file in stage.rglob("*") if file.is_file())
         files = hash_files(stage, written)
         _write_json(stage / EXTRAS, {"format": FORMAT, **(extras or {}), "files": files})
-
-
-class ArrayTensors(dict):
-    """Arrays by name, with `shapes` and `dtypes` like the tensors of a file."""
-
-    @property
-    def shapes(self) -> dict:
-        return {name: array.shape for name, array in self.items()}
-
-    @property
-    def dtypes(self) -> dict:
-        return {name: array.dtype.name for name, array in self.items()}
 
 
 def tensors_of(weights, config, prefix, parts, failure: str, where, dialect=HUGGINGFACE) -> dict:

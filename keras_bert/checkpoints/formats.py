@@ -9,8 +9,9 @@ import numpy as np
 
 from keras_bert.checkpoints import keras_nlp, name_table
 from keras_bert.checkpoints.bundle_files import find_bundles
-from keras_bert.checkpoints.dialects import RenamedTensors, current_names, find_dialect, find_prefix
+from keras_bert.checkpoints.dialects import current_names, find_dialect, find_prefix
 from keras_bert.checkpoints.hdf5_file import Hdf5File
+from keras_bert.checkpoints.lazy_tensors import RenamedTensors
 from keras_bert.checkpoints.object_graph import object_graph_names
 from keras_bert.checkpoints.safetensors_file import read_tensors
 from keras_bert.checkpoints.shards import refuse_link_outside

@@ -15,7 +15,6 @@ Keras, transformers and h5py write with it by default; its plugins, links and ot
 """
 
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +25,15 @@ from keras_bert.checkpoints.hdf5_groups import MAX_NAME, links_of
 from keras_bert.checkpoints.hdf5_place import Place
 from keras_bert.checkpoints.hdf5_superblock import root_address
 from keras_bert.checkpoints.json_text import quoted
+from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.errors import CheckpointError
+from keras_bert.files.mapped import MappedFile
 
 # In a file of the whole Keras 2 model: the group of the weights; the optimizer's is another.
 WHOLE_MODEL = "model_weights"
 
 
-class Hdf5File(Mapping):
+class Hdf5File(LazyTensors):
     """The tensors of one file by name; each is mapped from the file when asked for, never all at once.
 
     Args:
@@ -46,15 +47,19 @@ class Hdf5File(Mapping):
     def __init__(self, path):
         self.path = Path(path)
         try:
-            size = self.path.stat().st_size
-            with open(self.path, "rb") as stream:
-                root = root_address(stream.read(512), size, str(path))
-            self._file = Hdf5Bytes(path, np.memmap(self.path, dtype=np.uint8, mode="r"))
+            self._mapped = MappedFile(self.path)
         except OSError as cause:
             raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
+        data = self._mapped.bytes
+        root = root_address(data[:512].tobytes(), len(data), str(path))
+        self._file = Hdf5Bytes(path, data)
         places = self._read_places(root)
         self._places = {name: places[name] for name in sorted(places, key=_natural)}
         self._refuse_overlaps_and_bombs()
+        super().__init__(
+            {name: place.shape for name, place in self._places.items()},
+            {name: place.dtype.name for name, place in self._places.items()},
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         place = self._places[name]
@@ -64,28 +69,9 @@ class Hdf5File(Mapping):
             except ValueError as cause:
                 self._file.refuse(f"The tensor {quoted(name)} cannot be unpacked: {cause}")
         [(_, _, begin, length)] = place.pieces
-        array = self._file.data[begin : begin + length].view(place.dtype).reshape(place.shape)
+        array = self._mapped.window(begin, begin + length).view(place.dtype).reshape(place.shape)
         # Readers of NumPy memory may assume alignment, which the format does not promise.
-        return np.require(array, requirements="A").view(np.ndarray)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, name) -> bool:
-        return name in self._places
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape."""
-        return {name: place.shape for name, place in self._places.items()}
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Tensor name to NumPy dtype name (`"float32"`, `"bfloat16"` …)."""
-        return {name: place.dtype.name for name, place in self._places.items()}
+        return np.require(array, requirements="A")
 
     def _read_places(self, root: int) -> dict[str, Place]:
         """Every dataset's place by name."""

@@ -5,10 +5,7 @@ task.json     task.weights.h5    preprocessor.json   metadata.json
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-
-import numpy as np
 
 from keras_bert.checkpoints.hdf5_file import Hdf5File
 from keras_bert.checkpoints.json_text import json_object, quoted
@@ -21,6 +18,7 @@ from keras_bert.checkpoints.keras_preset_names import (
     names_of,
     written_out,
 )
+from keras_bert.checkpoints.lazy_tensors import NamedTensors
 from keras_bert.checkpoints.shards import MAX_INDEX_BYTES, refuse_link_outside
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError, ConfigError, VocabularyError
@@ -33,39 +31,6 @@ WEIGHTS_FILE, SHARDS, TASK_WEIGHTS = "model.weights.h5", "model.weights.json", "
 
 # No weights: the counters of an optimizer, and the state of dropout's generator in files of older versions.
 _NO_WEIGHTS = re.compile(r"optimizer/.*|(.*/)?seed_generator/.*")
-
-
-class NamedTensors(Mapping):
-    """Arrays by name, each read when asked for.
-
-    Args:
-        entries: dict. Name to (shape, name of the dtype, function that reads the array).
-    """
-
-    def __init__(self, entries: dict[str, tuple[tuple[int, ...], str, Callable[[], np.ndarray]]]):
-        self._entries = entries
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._entries[name][2]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name) -> bool:
-        return name in self._entries
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name to shape."""
-        return {name: shape for name, (shape, _, _) in self._entries.items()}
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Name to NumPy dtype name."""
-        return {name: dtype for name, (_, dtype, _) in self._entries.items()}
 
 
 def is_preset(folder) -> bool:

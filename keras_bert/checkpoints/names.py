@@ -5,7 +5,7 @@ with the heads as an axis of their own, (D, N, H) for (D, D). Both are undone wi
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from keras_bert.checkpoints.name_table import (
     ROWS,
     Row,
 )
+from keras_bert.checkpoints.transposition import turned
 from keras_bert.config import BertConfig
 
 
@@ -29,14 +30,34 @@ class Translation:
     """Weights in the names of the other side, and what stayed over on both.
 
     Args:
-        weights: dict. Name on the target side to array.
+        weights: mapping from the name on the target side to the array.
         missing: dict. Target name that could not be built to the list of source names that were not there.
         unexpected: list of str. Source names that no row of the table claims.
     """
 
-    weights: dict[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
     missing: dict[str, list[str]]
     unexpected: list[str]
+
+
+class _JoinedWeights(Mapping):
+    """Our weights from a checkpoint's tensors, each made when asked for: never two whole copies."""
+
+    def __init__(self, tensors, dialect: str, sources: dict[str, tuple[Row, list[str]]], dtype):
+        self._tensors, self._dialect, self._sources, self._dtype = tensors, dialect, sources, dtype
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        row, names = self._sources[path]
+        return _joined(row, [self._tensors[name] for name in names], self._dialect, self._dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __contains__(self, path) -> bool:
+        return path in self._sources
 
 
 def rows(num_layers: int, parts: Iterable[str] = PARTS) -> list[Row]:
@@ -85,21 +106,24 @@ def to_ours(
     *,
     dialect: str = HUGGINGFACE,
     parts: Iterable[str] = PARTS,
+    dtype=None,
 ) -> Translation:
-    """A checkpoint's tensors as our weights, dtypes as they are stored.
+    """A checkpoint's tensors as our weights.
 
     Args:
-        tensors: mapping from the checkpoint's names to arrays; may be lazy, each array is read once.
+        tensors: mapping from the checkpoint's names to arrays; may be lazy, an array is read when a weight
+            that needs it is asked for.
         config: BertConfig. Its `num_layers` says how many blocks to look for.
         prefix: str. What stands before the encoder's names (`dialects.find_prefix`).
         dialect: str. One of `name_table.DIALECTS`.
         parts: the parts of the table to translate.
+        dtype: dtype of the weights; None leaves them as they are stored.
 
     Returns:
-        Translation: our paths to arrays. Transposed matrices are views of the stored ones.
+        Translation: our paths to arrays, which may be views of the file.
     """
     stored = current_names(tensors, dialect)
-    weights, missing, claimed = {}, {}, set()
+    found, missing, claimed = {}, {}, set()
     for row in rows_of(config, parts):
         sources = row.sources(dialect, prefix)
         claimed.update(sources)
@@ -107,10 +131,9 @@ def to_ours(
         if absent or not sources:
             missing[row.ours] = absent
         else:
-            arrays = [tensors[stored[name]] for name in sources]
-            weights[row.ours] = _joined(row, arrays, dialect)
+            found[row.ours] = row, [stored[name] for name in sources]
     unexpected = [name for current, name in stored.items() if current not in claimed]
-    return Translation(weights, missing, unexpected)
+    return Translation(_JoinedWeights(tensors, dialect, found, dtype), missing, unexpected)
 
 
 def from_ours(
@@ -146,17 +169,19 @@ def from_ours(
     return Translation(tensors, missing, [path for path in weights if path not in claimed])
 
 
-def _joined(row: Row, arrays: list[np.ndarray], dialect: str) -> np.ndarray:
+def _joined(row: Row, arrays: list[np.ndarray], dialect: str, dtype=None) -> np.ndarray:
     """The sources' arrays as our one weight; the inverse of `_split`."""
     arrays = [_without_heads(row, array) for array in arrays]
-    ours = [array.T for array in arrays] if dialect in row.transposed else arrays
-    return np.concatenate(ours, axis=-1) if row.fused else ours[0]
+    dtype = dtype or arrays[0].dtype
+    if dialect in row.transposed:
+        arrays = [turned(array, dtype) for array in arrays]
+    return np.concatenate(arrays, axis=-1, dtype=dtype) if row.fused else np.asarray(arrays[0], dtype)
 
 
 def _split(row: Row, array: np.ndarray, dialect: str) -> list[np.ndarray]:
     """Our weight as the sources' arrays, without an axis for the heads."""
     parts = np.split(array, len(QKV), axis=-1) if row.fused else [array]
-    return [part.T for part in parts] if dialect in row.transposed else parts
+    return [turned(part) for part in parts] if dialect in row.transposed else parts
 
 
 def _without_heads(row: Row, array: np.ndarray) -> np.ndarray:

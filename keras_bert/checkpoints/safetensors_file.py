@@ -6,16 +6,17 @@ cost the header only, and a tensor costs its own bytes when it is asked for.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from keras_bert.checkpoints.json_text import json_object, quoted
+from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.checkpoints.shards import ShardedTensors
 from keras_bert.errors import CheckpointError
-from keras_bert.files.regular import check_regular
+from keras_bert.files.mapped import MappedFile
 
 DTYPES = {
     "F64": np.dtype("<f8"),
@@ -41,7 +42,7 @@ MAX_AXES = 32
 _DOWNLOAD_AGAIN = "the file is cut or damaged: copy or download it again"
 
 
-class SafetensorsFile(Mapping):
+class SafetensorsFile(LazyTensors):
     """The tensors of one file by name; each is mapped from the file when asked for, never all at once.
 
     Args:
@@ -54,56 +55,36 @@ class SafetensorsFile(Mapping):
     def __init__(self, path):
         self.path = Path(path)
         try:
-            check_regular(self.path)
-            size = self.path.stat().st_size
-            with open(self.path, "rb") as stream:
-                data_start, header = self._read_header(stream, size)
-            metadata = header.pop("__metadata__", {})
-            self._entries = {
-                name: self._entry(name, value, size - data_start) for name, value in header.items()
-            }
-            self._refuse_overlaps_and_holes(size - data_start)
-            self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r", offset=0)[data_start:]
+            self._file = MappedFile(self.path)
         except OSError as cause:
             raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
+        self._data_start, header = self._read_header()
+        metadata = header.pop("__metadata__", {})
         self.metadata = metadata if isinstance(metadata, dict) else {}
+        data_size = len(self._file) - self._data_start
+        self._entries = {name: self._entry(name, value, data_size) for name, value in header.items()}
+        self._refuse_overlaps_and_holes(data_size)
+        super().__init__(
+            {name: shape for name, (_, shape, _, _) in self._entries.items()},
+            {name: dtype.name for name, (dtype, _, _, _) in self._entries.items()},
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         dtype, shape, begin, end = self._entries[name]
-        array = self._bytes[begin:end].view(dtype).reshape(shape)
+        window = self._file.window(self._data_start + begin, self._data_start + end)
         # Readers of NumPy memory may assume alignment, which the format does not promise.
-        return np.require(array, requirements="A").view(np.ndarray)
+        return np.require(window.view(dtype).reshape(shape), requirements="A")
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name) -> bool:
-        return name in self._entries
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape, read from the header alone."""
-        return {name: shape for name, (_, shape, _, _) in self._entries.items()}
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Tensor name to NumPy dtype name (`"float32"`, `"bfloat16"` …), read from the header alone."""
-        return {name: dtype.name for name, (dtype, _, _, _) in self._entries.items()}
-
-    def _read_header(self, stream, size: int) -> tuple[int, dict]:
-        where = str(self.path)
-        prefix = stream.read(8)
-        if len(prefix) < 8:
+    def _read_header(self) -> tuple[int, dict]:
+        where, size = str(self.path), len(self._file)
+        if size < 8:
             raise CheckpointError(
                 f"The file has {size} bytes",
                 where=where,
                 expected="a safetensors file",
                 remedy=_DOWNLOAD_AGAIN,
             )
-        length = int.from_bytes(prefix, "little")
+        length = int.from_bytes(self._file.bytes[:8].tobytes(), "little")
         if length > size - 8:
             raise CheckpointError(
                 f"The header claims {length} bytes, the file has {size}",
@@ -115,7 +96,7 @@ class SafetensorsFile(Mapping):
             raise CheckpointError(
                 f"The header has {length} bytes", where=where, expected=f"at most {MAX_HEADER_BYTES} bytes"
             )
-        return 8 + length, json_object(stream.read(length), f"{where} (header)")
+        return 8 + length, json_object(self._file.bytes[8 : 8 + length].tobytes(), f"{where} (header)")
 
     def _entry(self, name: str, value, data_size: int) -> tuple[np.dtype, tuple[int, ...], int, int]:
         def refuse(what: str, expected: str = ""):

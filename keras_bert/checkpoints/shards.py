@@ -1,30 +1,31 @@
 """A checkpoint cut into several files, of either format, by its index: `model.safetensors.index.json`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from keras_bert.checkpoints.json_text import json_object, quoted
+from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.errors import CheckpointError
 
 # As for the header of a safetensors file: parsed JSON takes some twenty times its text.
 MAX_INDEX_BYTES = 2 * 2**20
 
 
-class ShardedTensors(Mapping):
+class ShardedTensors(LazyTensors):
     """The tensors of all shards by name; each is mapped from its file when asked for.
 
     Args:
         path: str or Path. The index file; the shards lie beside it.
-        reader: function. Opens one shard: path -> mapping with `shapes` and `dtypes`.
+        reader: function. Opens one shard: path -> LazyTensors.
         suffix: str. What the shards' names end in, such as `".safetensors"`.
 
     Raises:
         CheckpointError: an index that names a file elsewhere, or does not agree with the shards.
     """
 
-    def __init__(self, path, reader: Callable[[Path], Mapping], suffix: str):
+    def __init__(self, path, reader: Callable[[Path], LazyTensors], suffix: str):
         self.path = Path(path)
         self._shard_of = self._read_index().get("weight_map")
         if not isinstance(self._shard_of, dict) or not all(
@@ -47,31 +48,13 @@ class ShardedTensors(Mapping):
                 where=str(path),
                 remedy="the files belong to different checkpoints: download the folder again",
             )
+        super().__init__(
+            {name: self._shards[shard].shapes[name] for name, shard in self._shard_of.items()},
+            {name: self._shards[shard].dtypes[name] for name, shard in self._shard_of.items()},
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._shards[self._shard_of[name]][name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shard_of)
-
-    def __len__(self) -> int:
-        return len(self._shard_of)
-
-    def __contains__(self, name) -> bool:
-        return name in self._shard_of
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape, read from the headers alone."""
-        return self._gather(lambda shard: shard.shapes)
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Tensor name to NumPy dtype name, read from the headers alone."""
-        return self._gather(lambda shard: shard.dtypes)
-
-    def _gather(self, facts_of: Callable[[Mapping], dict]) -> dict:
-        return {name: fact for shard in self._shards.values() for name, fact in facts_of(shard).items()}
 
     def _read_index(self) -> dict:
         try:

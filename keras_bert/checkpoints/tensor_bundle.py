@@ -7,7 +7,7 @@ and a tensor costs its own bytes when it is asked for.
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +25,22 @@ from keras_bert.checkpoints.bundle_entries import (
 )
 from keras_bert.checkpoints.crc32c import masked_crc32c
 from keras_bert.checkpoints.json_text import quoted
+from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.checkpoints.protobuf_wire import read_varint, text
 from keras_bert.checkpoints.sstable import DOWNLOAD_AGAIN, MAX_TABLE_BYTES, read_table, write_table
 from keras_bert.errors import CheckpointError
 from keras_bert.files.atomic import atomic_file
+from keras_bert.files.mapped import MappedFile
 
 # Strings describe a checkpoint, they are not its weights: some hundred kilobytes are usual.
 MAX_STRINGS, MAX_STRING_BYTES = 2**16, 2**24
 
 
-class TensorBundle(Mapping):
+class TensorBundle(LazyTensors):
     """The tensors of one checkpoint by name; each is mapped from its file when asked for, never all at once.
 
-    Tensors that a partitioner cut are put together again. Strings come as object arrays of bytes.
+    Tensors that a partitioner cut are put together again. Strings come as object arrays of bytes; a tensor of
+    the dtype `"variant"` is the state of a tf.data iterator: listed, but refused when asked for.
 
     Args:
         path: str or Path. The prefix (`bert_model.ckpt`), or the index file itself.
@@ -71,6 +74,10 @@ class TensorBundle(Mapping):
                 f"{len(slices)} slices belong to no tensor", where=where, remedy=DOWNLOAD_AGAIN
             )
         self._refuse_overlaps_and_holes()
+        super().__init__(
+            {name: entry.shape for name, entry in self._entries.items()},
+            {name: entry.dtype_name for name, entry in self._entries.items()},
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         entry = self._entries[name]
@@ -78,28 +85,6 @@ class TensorBundle(Mapping):
             axis, parts = self._slices[name]
             return np.concatenate([self._array(name, part) for part in parts], axis)
         return self._array(name, entry)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name) -> bool:
-        return name in self._entries
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape, read from the index alone."""
-        return {name: entry.shape for name, entry in self._entries.items()}
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Tensor name to NumPy dtype name (`"float32"`, `"bfloat16"` …; `"object"` for strings).
-
-        `"variant"` is the state of a tf.data iterator: listed, but refused when asked for.
-        """
-        return {name: entry.dtype_name for name, entry in self._entries.items()}
 
     def _read_index(self, index: Path) -> bytes:
         if not os.path.exists(index) and bundle_files.is_table(self.path):
@@ -180,13 +165,13 @@ class TensorBundle(Mapping):
             return np.frombuffer(b"", np.uint8)
         if entry.shard not in self._mapped:
             try:
-                mapped = np.memmap(path, dtype=np.uint8, mode="r")
+                mapped = MappedFile(path)
             except OSError as cause:
                 raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
             if len(mapped) != size:
                 raise CheckpointError(f"The file had {size} bytes, now {len(mapped)}", where=str(path))
             self._mapped[entry.shard] = mapped
-        return self._mapped[entry.shard][entry.offset : entry.offset + entry.size].view(np.ndarray)
+        return self._mapped[entry.shard].window(entry.offset, entry.offset + entry.size)
 
     def _array(self, name: str, entry: Entry) -> np.ndarray:
         raw, where = self._raw(name, entry), f"{self._shards[entry.shard][0]}, tensor {quoted(name)}"

@@ -11,18 +11,19 @@ import dataclasses
 import io
 import math
 import stat
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from keras_bert.checkpoints.json_text import quoted
+from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.checkpoints.shards import ShardedTensors
 from keras_bert.checkpoints.torch_objects import Storage, Tensor
 from keras_bert.checkpoints.torch_pickle import MAX_PICKLE_BYTES, Pickles
 from keras_bert.checkpoints.torch_zip import stored_members
 from keras_bert.errors import CheckpointError
+from keras_bert.files.mapped import MappedFile
 
 # Where training code puts the weights when it saves more than them.
 NESTED = ("state_dict", "model_state_dict", "model", "module")
@@ -57,8 +58,13 @@ class _Place:
     def size(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def end(self) -> int:
+        steps = (step * (n - 1) for step, n in zip(self.strides, self.shape, strict=True))
+        return self.begin + sum(steps) + self.dtype.itemsize
 
-class TorchFile(Mapping):
+
+class TorchFile(LazyTensors):
     """The tensors of one file by name; each is mapped from the file when asked for, never all at once.
 
     A dict of tensors is read, or one that holds such a dict under one of NESTED; what else stands beside
@@ -80,9 +86,10 @@ class TorchFile(Mapping):
                 self._refuse("Not a file", "a file of weights", "give the weight file itself")
             if not status.st_size:
                 self._refuse("The file is empty", "a file written by torch.save", _DOWNLOAD_AGAIN)
-            self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r").view(np.ndarray)
+            self._file = MappedFile(self.path)
         except OSError as cause:
             raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
+        self._bytes = self._file.bytes
         start = self._bytes[:4].tobytes()
         if start.startswith(b"PK\x03\x04"):
             root, places = self._read_zip()
@@ -97,34 +104,20 @@ class TorchFile(Mapping):
         claimed = sum(place.size for place in self._places.values())
         if claimed > 2 * len(self._bytes) + _SPARE_BYTES:
             self._refuse(f"Its tensors claim {claimed} bytes, the file has {len(self._bytes)}")
+        super().__init__(
+            {name: place.shape for name, place in self._places.items()},
+            {name: place.dtype.name for name, place in self._places.items()},
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         place = self._places[name]
         if not place.size:
             return np.empty(place.shape, place.dtype)
         # NumPy checks once more that offset and strides stay within the buffer.
-        array = np.ndarray(place.shape, place.dtype, self._bytes, place.begin, place.strides)
+        window = self._file.window(place.begin, place.end)
+        array = np.ndarray(place.shape, place.dtype, window, 0, place.strides)
         # Readers of NumPy memory may assume alignment, which the old layout does not give.
         return np.require(array, requirements="A")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, name) -> bool:
-        return name in self._places
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape; no tensor is read for it."""
-        return {name: place.shape for name, place in self._places.items()}
-
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """Tensor name to NumPy dtype name (`"float32"`, `"bfloat16"` …); no tensor is read for it."""
-        return {name: place.dtype.name for name, place in self._places.items()}
 
     def _refuse(self, what: str, expected: str = "", remedy: str = _DOWNLOAD_AGAIN) -> NoReturn:
         raise CheckpointError(what, where=str(self.path), expected=expected, remedy=remedy)

@@ -12,6 +12,7 @@ from keras_bert.layers.choices import FlattenChoices, UnflattenChoices
 from keras_bert.layers.classifier import Classifier
 from keras_bert.layers.embeddings import BertEmbeddings
 from keras_bert.layers.encoder_block import EncoderBlock
+from keras_bert.layers.initial import TruncatedNormal, blank_weights
 from keras_bert.layers.masked_lm import MaskedLmHead
 from keras_bert.layers.pooling import ClsPooler
 from keras_bert.layers.projection import Projection
@@ -26,5 +27,7 @@ __all__ = [
     "MaskedLmHead",
     "Projection",
     "SelfAttention",
+    "TruncatedNormal",
     "UnflattenChoices",
+    "blank_weights",
 ]

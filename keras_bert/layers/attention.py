@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
 # Added to the score of a key that must not be seen. Finite, so that a row without any visible key gives
@@ -65,7 +66,7 @@ class SelfAttention(keras.layers.Layer):
         self.head_dim = width // self.num_heads
 
         def projection(units, name):
-            initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range)
+            initializer = TruncatedNormal(stddev=self.initializer_range)
             return Projection(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
         self.query_key_value = projection(3 * width, "query_key_value")

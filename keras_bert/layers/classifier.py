@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
 
@@ -22,7 +23,7 @@ class Classifier(Projection):
     def __init__(self, units, dropout=0.1, initializer_range=0.02, **kwargs):
         # float32: a softmax over bfloat16 logits has two significant digits.
         kwargs.setdefault("dtype", "float32")
-        kwargs.setdefault("kernel_initializer", keras.initializers.TruncatedNormal(stddev=initializer_range))
+        kwargs.setdefault("kernel_initializer", TruncatedNormal(stddev=initializer_range))
         super().__init__(units, **kwargs)
         self.dropout = dropout
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")

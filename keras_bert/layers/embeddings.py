@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
 
@@ -61,7 +62,7 @@ class BertEmbeddings(keras.layers.Layer):
         self.width = hidden_dim if embedding_dim is None else embedding_dim  # E
 
         def table(rows, name):
-            initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            initializer = TruncatedNormal(stddev=initializer_range)
             return keras.layers.Embedding(
                 rows, self.width, embeddings_initializer=initializer, dtype=self.dtype_policy, name=name
             )
@@ -77,7 +78,7 @@ class BertEmbeddings(keras.layers.Layer):
         if self.width != hidden_dim:
             self.embedding_projection = Projection(
                 hidden_dim,
-                kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
+                kernel_initializer=TruncatedNormal(stddev=initializer_range),
                 dtype=self.dtype_policy,
                 name="embedding_projection",
             )

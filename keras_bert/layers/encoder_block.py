@@ -3,6 +3,7 @@
 import keras
 
 from keras_bert.layers.attention import SelfAttention
+from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
 from keras_bert.layers.projection import Projection
 
@@ -75,7 +76,7 @@ class EncoderBlock(keras.layers.Layer):
         return keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name=name)
 
     def _projection(self, units, name, activation=None):
-        initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range)
+        initializer = TruncatedNormal(stddev=self.initializer_range)
         return Projection(
             units, activation=activation, kernel_initializer=initializer, dtype=self.dtype_policy, name=name
         )

@@ -1,11 +1,12 @@
 """The arithmetic that a backend may do in a faster form, each beside its portable one.
 
-Today every form is the portable one; a faster form must agree with it (tests/layers/test_kernels.py).
-Exports always trace the portable form.
+A faster form must agree with the portable one (tests/layers/test_kernels.py). Exports always trace the
+portable form.
 """
 
 import math
 
+import keras
 from keras import ops
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -44,3 +45,12 @@ def tanh(x):
 
 # The keys are the values `BertConfig.activation` may have.
 ACTIVATIONS = {"gelu": gelu, "gelu_approximate": gelu_approximate, "relu": relu, "silu": silu, "tanh": tanh}
+
+
+def unset(shape, dtype):
+    """A tensor that is about to be overwritten: none of its numbers is defined, no memory is taken yet."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.zeros(shape, dtype)
+    import tensorflow as tf
+
+    return tf.raw_ops.Empty(shape=shape, dtype=dtype, init=False)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
 from keras_bert.layers.projection import Projection
 
@@ -77,7 +78,7 @@ class MaskedLmHead(keras.layers.Layer):
         self.transform = Projection(
             embedding_dim,
             activation=ACTIVATIONS[activation],
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
+            kernel_initializer=TruncatedNormal(stddev=initializer_range),
             dtype=self.dtype_policy,
             name="transform",
         )
@@ -96,7 +97,7 @@ class MaskedLmHead(keras.layers.Layer):
         self.transform.build((None, inputs_shape[-1]))
         self.layer_norm.build((None, self.embedding_dim))
         if not self.tied:
-            initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range)
+            initializer = TruncatedNormal(stddev=self.initializer_range)
             self.decoder = self.add_weight(table, initializer=initializer, name="decoder")
         # autocast=False: a bias in bfloat16 would have lost its digits before it is added in float32.
         self.output_bias = self.add_weight(

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
 
@@ -21,7 +22,7 @@ class ClsPooler(Projection):
 
     def __init__(self, units, initializer_range=0.02, **kwargs):
         kwargs.setdefault("activation", "tanh")
-        kwargs.setdefault("kernel_initializer", keras.initializers.TruncatedNormal(stddev=initializer_range))
+        kwargs.setdefault("kernel_initializer", TruncatedNormal(stddev=initializer_range))
         super().__init__(units, **kwargs)
 
     def call(self, inputs, training=None):

@@ -1,0 +1,39 @@
+"""What BERT's weights are before training, and how to leave that out where they are given anyway."""
+
+import contextlib
+import contextvars
+
+import keras
+
+from keras_bert.layers.kernels import unset
+
+_blank = contextvars.ContextVar("blank", default=False)
+
+
+@contextlib.contextmanager
+def blank_weights():
+    """Within it weights begin with no value: drawing random ones for BERT-base takes longer than loading."""
+    before = _blank.set(True)
+    try:
+        yield
+    finally:
+        _blank.reset(before)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class TruncatedNormal(keras.initializers.TruncatedNormal):
+    """A normal distribution cut at two standard deviations, as BERT's weights begin.
+
+    Args:
+        stddev: float. BERT: 0.02.
+        seed: int or None.
+    """
+
+    def __init__(self, stddev=0.02, seed=None):
+        super().__init__(stddev=stddev, seed=seed)
+
+    def __call__(self, shape, dtype=None):
+        return unset(shape, dtype) if _blank.get() else super().__call__(shape, dtype)
+
+    def get_config(self):
+        return {name: value for name, value in super().get_config().items() if name != "mean"}
