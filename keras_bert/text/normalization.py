@@ -6,6 +6,7 @@ Nothing that Google's tokeniser does reaches across whitespace or across an ideo
 into chunks there first, and what is known about one chunk holds wherever it occurs.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -33,6 +34,40 @@ class Word(NamedTuple):
     ends: list[int] | range
 
 
+class _Tables(NamedTuple):
+    """What a normaliser looks up; the same for all of one setting, and 25 ms of work.
+
+    Args:
+        flags: bytes. The flags of every code point (`unicode_table`).
+        forms: dict. Character to its normal form.
+        marks: frozenset of the characters that are stripped.
+        combining: dict. Character to its canonical combining class.
+        movers: set of the characters that may change places with marks.
+        chunks: pattern of one chunk.
+    """
+
+    flags: bytes
+    forms: dict[str, str]
+    marks: frozenset[str]
+    combining: dict[str, int]
+    movers: set[str]
+    chunks: re.Pattern
+
+
+@functools.cache
+def _tables(lowercase: bool, strip_accents: bool, split_chinese: bool) -> _Tables:
+    table = unicode.unicode_table()
+    points = unicode.normal_forms(lowercase, strip_accents)
+    forms = {chr(point): "".join(map(chr, form)) for point, form in points.items()}
+    marks = frozenset(map(chr, table.members(MARK).tolist() if strip_accents else []))
+    combining = {chr(point): order for point, order in table.combining.items()} if strip_accents else {}
+    movers = {char for char in combining if char not in marks}
+    movers |= {char for char, form in forms.items() if not movers.isdisjoint(form)}
+    space, chinese = table.character_class(SPACE), table.character_class(CHINESE)
+    pattern = f"[{chinese}]|[^{space}{chinese}]+" if split_chinese else f"[^{space}]+"
+    return _Tables(table.flags.tobytes(), forms, marks, combining, movers, re.compile(pattern))
+
+
 class Normalizer:
     """Cuts text into chunks, and a chunk into normalised words.
 
@@ -47,13 +82,9 @@ class Normalizer:
     """
 
     def __init__(self, lowercase: bool, strip_accents: bool, split_chinese: bool, never_split=()):
-        table = unicode.unicode_table()
-        self._flags = table.flags.tobytes()
+        tables = _tables(lowercase, strip_accents, split_chinese)
+        self._flags, self._forms, self._marks, self._combining, self._movers, self._chunks = tables
         self._lowercase = lowercase
-        forms = unicode.normal_forms(lowercase, strip_accents)
-        self._forms = {chr(point): "".join(map(chr, form)) for point, form in forms.items()}
-        marks = table.members(MARK).tolist() if strip_accents else []
-        self._marks = frozenset(map(chr, marks))
         self._never_split = frozenset(never_split)
         for word in self._never_split:
             if not 0 < len(word) <= MAX_WORD_LENGTH or word[0] in self._marks:
@@ -62,17 +93,6 @@ class Normalizer:
                     where="never_split",
                     expected=f"1 to {MAX_WORD_LENGTH} characters, the first no accent",
                 )
-        self._combining = (
-            {chr(point): order for point, order in table.combining.items()} if strip_accents else {}
-        )
-        movers = {char for char in self._combining if char not in self._marks}
-        self._movers = movers | {char for char, form in self._forms.items() if not movers.isdisjoint(form)}
-        self._chunks = re.compile(self._chunk_pattern(table, split_chinese))
-
-    @staticmethod
-    def _chunk_pattern(table: unicode.UnicodeTable, split_chinese: bool) -> str:
-        space, chinese = table.character_class(SPACE), table.character_class(CHINESE)
-        return f"[{chinese}]|[^{space}{chinese}]+" if split_chinese else f"[^{space}]+"
 
     def chunks(self, text: str):
         """Matches of the chunks of `text`: what lies between spaces, and every ideograph."""
