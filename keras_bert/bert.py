@@ -1,16 +1,11 @@
 """`Bert`: encoder, head, tokeniser and task joined; what `kb.load` returns."""
 
 import contextlib
-import dataclasses
 import functools
 import warnings
 
 import numpy as np
 
-from keras_bert.checkpoints import folder as folders
-from keras_bert.checkpoints.architectures import ARCHITECTURES, architecture_for
-from keras_bert.checkpoints.google import write_google
-from keras_bert.checkpoints.keras_hub import write_keras_hub
 from keras_bert.checkpoints.sentence_transformers import Pooling
 from keras_bert.checkpoints.vocabulary_change import VocabularyChange
 from keras_bert.config import BertConfig
@@ -20,6 +15,7 @@ from keras_bert.errors import ConfigError, UsageError
 from keras_bert.heads import head_model
 from keras_bert.inference import Answerer, embed, predict, text_columns
 from keras_bert.layers import blank_weights
+from keras_bert.saving import save
 from keras_bert.tasks import task_class
 from keras_bert.text.tokenizer import Tokenizer
 
@@ -54,7 +50,7 @@ class Bert:
         _check_fit(config, tokenizer, task)
         self.config, self.tokenizer, self.task = config, tokenizer, task
         self.raw_config, self.pooling = {}, None
-        self.head, self.head_model, self.head_labels = None, None, None
+        self.head, self.head_model, self.head_labels, self.head_config = None, None, None, config
         with blank_weights() if blank else contextlib.nullcontext():
             self.encoder = bert_encoder(config, dtype=dtype)
         self.model = task.head(self.encoder, config) if task is not None else None
@@ -75,11 +71,19 @@ class Bert:
             ) from error  # fmt: skip
         return cls(config, tokenizer, built, dtype=dtype, blank=blank)
 
-    def add_head(self, head, num_labels=None, *, tied=True):
-        """Puts a head of `keras_bert.heads` on the encoder as `head_model`; its weights start fresh."""
+    def add_head(self, head, num_labels=None, *, tied=True, config=None):
+        """Puts a head of `keras_bert.heads` on the encoder as `head_model`; its weights start fresh.
+
+        Args:
+            head: str. A key of `keras_bert.heads.HEADS`.
+            num_labels: int. Of a head over classes.
+            tied: bool. Whether a masked LM's decoder is the table of token embeddings.
+            config: BertConfig or None. Whose activation and epsilon the head has; None means the encoder's.
+        """
+        self.head_config = config or self.config
         with_classes = head in ("sequence_classification", "token_classification")
         self.head_model = head_model(
-            self.encoder, self.config, head, num_labels=num_labels if with_classes else None, tied=tied
+            self.encoder, self.head_config, head, num_labels=num_labels if with_classes else None, tied=tied
         )
         self.head = head
 
@@ -206,7 +210,13 @@ class Bert:
         weights = change.weights(self.weights())
         if self.task is None and self.head is not None:
             num_labels = len(weights.get("classifier/bias", ()))
-            bert.add_head(self.head, num_labels, tied="masked_lm/decoder" not in weights)
+            own = {name: getattr(self.head_config, name) for name in ("activation", "layer_norm_epsilon")}
+            bert.add_head(
+                self.head,
+                num_labels,
+                tied="masked_lm/decoder" not in weights,
+                config=config.replace(**own),
+            )
             bert.head_labels = self.head_labels
         bert._assign(weights)
         if change.unreadable:
@@ -230,35 +240,7 @@ class Bert:
             OutputError: the folder cannot be written; what was there before is untouched.
             CheckpointError: the format has no place for this model; the message names what.
         """
-        head = ARCHITECTURES[self.task.architecture].head if self.task is not None else self.head
-        if format == "google":
-            write_google(folder, self.config, self.weights(), head=head, tokenizer=self.tokenizer)
-        elif format == "keras_hub":
-            write_keras_hub(folder, self.config, self.weights(), head=head, tokenizer=self.tokenizer)
-        elif format == "huggingface":
-            folders.write_folder(
-                folder,
-                config=self.config,
-                weights=self.weights(),
-                architecture=architecture_for(head),
-                labels=self.task.labels if self.task is not None else self.head_labels,
-                problem_type=self.raw_config.get("problem_type"),
-                tokenizer=self.tokenizer,
-                extras=self._extras(),
-                raw_config=self.raw_config,
-                more=more,
-            )
-        else:
-            raise UsageError(
-                f"There is no format {format!r}", where="format", expected="huggingface, google or keras_hub"
-            )
-
-    def _extras(self) -> dict:
-        """What a Hugging Face folder has no place for."""
-        extras = {"task": {"name": self.task.name, **self.task.settings()}} if self.task else {}
-        if self.pooling is not None:
-            extras["pooling"] = dataclasses.asdict(self.pooling)
-        return extras
+        save(self, folder, format=format, more=more)
 
     def export(self, path, *, format="tf_saved_model", **options):
         """Writes the model for serving and reads it back in a fresh process before it is published.

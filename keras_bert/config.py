@@ -1,10 +1,11 @@
 """`BertConfig`: the shape of a BERT, validated, and the table of published sizes."""
 
 import dataclasses
-import math
+import sys
 
 from keras_bert.errors import ConfigError
 
+_LARGEST = sys.float_info.max
 ACTIVATIONS = ("gelu", "gelu_approximate", "relu", "silu", "tanh")
 
 # name: (num_layers, hidden_dim, num_heads, intermediate_dim, vocabulary_size).
@@ -156,4 +157,5 @@ class BertConfig:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and -_LARGEST <= value <= _LARGEST

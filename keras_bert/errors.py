@@ -4,6 +4,9 @@ Library code raises these; the command line prints the one message and ends with
 from the built-in types that Python callers already catch.
 """
 
+# What stands in a hostile file may be megabytes long.
+_MAX_CHARACTERS = 1000
+
 
 class KerasBertError(Exception):
     """Base of every error the user's input can cause.
@@ -16,6 +19,7 @@ class KerasBertError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = ""):
+        what, where, expected, remedy = map(_shortened, (what, where, expected, remedy))
         self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
         parts = [f"{where}: {what}" if where else what]
         if expected:
@@ -23,6 +27,13 @@ class KerasBertError(Exception):
         if remedy:
             parts.append(f"To fix: {remedy}")
         super().__init__(". ".join(part.rstrip(".") for part in parts) + ".")
+
+
+def _shortened(part: str) -> str:
+    if len(part) <= _MAX_CHARACTERS:
+        return part
+    half = _MAX_CHARACTERS // 2
+    return f"{part[:half]} ... ({len(part)} characters) ... {part[-half:]}"
 
 
 class ConfigError(KerasBertError, ValueError):

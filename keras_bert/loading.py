@@ -1,5 +1,6 @@
 """`load`: a checkpoint of any known kind as a `Bert`, with the head it has or the one asked for."""
 
+import dataclasses
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,9 @@ def load(
         tokenizer = Tokenizer(vocabulary, lowercase=lowercase is None or lowercase)
     else:
         tokenizer = read_tokenizer(checkpoint.path, lowercase)
-    config = checkpoint.config.replace(activation=activation) if activation else checkpoint.config
+    if activation:
+        config = checkpoint.config.replace(activation=activation)
+        checkpoint = dataclasses.replace(checkpoint, config=config)
     own_task, own_settings = _task_of(checkpoint)
     if task is None and own_task is None and settings:
         raise UsageError(
@@ -75,7 +78,9 @@ def load(
     with ThreadPoolExecutor(1) as beside:  # hashing takes as long as building, and another core
         hashes = beside.submit(check_files, checkpoint.path)
         found = encoder_weights(checkpoint)
-        bert = Bert.from_config(config, tokenizer, task, dtype=dtype, blank=not found.missing, **settings)
+        bert = Bert.from_config(
+            checkpoint.config, tokenizer, task, dtype=dtype, blank=not found.missing, **settings
+        )
         bert.raw_config, bert.pooling = checkpoint.raw_config, checkpoint.pooling
         assign(bert.encoder, found.weights)
         messages = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
@@ -99,7 +104,9 @@ def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settin
     parts = ARCHITECTURES[architecture_for(checkpoint.head)].parts
     parts = [part for part in parts if part in HEADS]
     if bert.task is None:
-        bert.add_head(checkpoint.head, checkpoint.num_classes, tied=checkpoint.tied)
+        bert.add_head(
+            checkpoint.head, checkpoint.num_classes, tied=checkpoint.tied, config=checkpoint.head_config
+        )
         if MASKED_LM in parts and not checkpoint.tied:
             parts.append(DECODER)
         assign(bert.head_model, head_weights(checkpoint, parts))

@@ -27,6 +27,7 @@ LEVELS = (
     ("tasks",),
     ("checkpoints", "inference", "reports"),
     ("export",),
+    ("saving",),
     ("bert",),
     ("loading",),
     ("",),

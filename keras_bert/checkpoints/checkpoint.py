@@ -12,12 +12,22 @@ from keras_bert.checkpoints.configs import is_factorised, read_any_config
 from keras_bert.checkpoints.fit import check_weights
 from keras_bert.checkpoints.formats import CONFIG, Weights, open_weights
 from keras_bert.checkpoints.json_text import json_object, quoted
-from keras_bert.checkpoints.name_table import CLASSIFIER, DECODER, ENCODER, HEADS, MASKED_LM, POOLER
+from keras_bert.checkpoints.keras_preset_names import MASKED_LM_ACTIVATION, MASKED_LM_EPSILON
+from keras_bert.checkpoints.name_table import (
+    CLASSIFIER,
+    DECODER,
+    ENCODER,
+    HEADS,
+    KERAS_HUB,
+    MASKED_LM,
+    POOLER,
+)
 from keras_bert.checkpoints.sentence_transformers import Pooling, pooling_from, read_pooling
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError
 from keras_bert.files.atomic import recover
 from keras_bert.files.manifest import verify
+from keras_bert.files.regular import read_regular
 
 EXTRAS = "keras_bert.json"
 FORMAT = 1
@@ -55,6 +65,18 @@ class Checkpoint:
     def tied(self) -> bool:
         """Whether the masked LM's decoder is the table of token embeddings."""
         return is_tied(self.weights)
+
+    @property
+    def head_config(self) -> BertConfig:
+        """The config that the head computes by, where it is another than the encoder's."""
+        own = self.extras.get("head_config", {})
+        if not isinstance(own, dict) or own.keys() - {"activation", "layer_norm_epsilon"}:
+            where, expected = str(self.path / EXTRAS), "an object of activation and layer_norm_epsilon"
+            raise CheckpointError(f"`head_config` is {quoted(own)}", where=where, expected=expected)
+        if self.weights.dialect == KERAS_HUB and self.head == "masked_lm":
+            # Built into keras-hub's head, whatever its encoder has.
+            own = {"activation": MASKED_LM_ACTIVATION, "layer_norm_epsilon": MASKED_LM_EPSILON}
+        return self.config.replace(**own)
 
     @property
     def num_classes(self) -> int | None:
@@ -104,7 +126,9 @@ def read_folder(path, *, check_hashes: bool = True) -> Checkpoint:
     )
     check_weights(weights, config, labels)
     head = find_head(weights, classes)
-    return Checkpoint(path, config, raw_config, classes, labels, weights, head, pooling, extras, warnings)
+    found = Checkpoint(path, config, raw_config, classes, labels, weights, head, pooling, extras, warnings)
+    _ = found.head_config  # refuses now what makes no sense
+    return found
 
 
 def check_files(folder) -> list[str]:
@@ -158,7 +182,7 @@ def _read_extras(folder: Path) -> tuple[dict, dict]:
     path = folder / EXTRAS
     if not path.is_file():
         return {}, {}
-    extras = json_object(path.read_bytes(), str(path))
+    extras = json_object(read_regular(path), str(path))
     version, files = extras.pop("format", None), extras.pop("files", {})
     if version != FORMAT or not isinstance(files, dict):
         raise CheckpointError(

@@ -16,6 +16,7 @@ from keras_bert.checkpoints.name_table import (
 )
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError, ConfigError
+from keras_bert.files.regular import read_regular
 
 GOOGLE_CONFIG = "bert_config.json"
 OWN_ACTIVATION = "keras_bert_activation"  # what we add where Google's one "gelu" cannot tell the two apart
@@ -52,7 +53,7 @@ def _google_config(folder: Path, weights: Weights) -> BertConfig | None:
     path = folder / GOOGLE_CONFIG
     if not path.is_file():
         return None
-    raw = json_object(path.read_bytes(), str(path), ConfigError)
+    raw = json_object(read_regular(path), str(path), ConfigError)
     config = huggingface.config_from(raw, str(path))
     if raw.get(OWN_ACTIVATION) == "gelu":
         return config

@@ -33,7 +33,7 @@ def find_folder(name, revision: str = "main") -> Path:
     if all(map(_CACHE_NAME.fullmatch, (*str(name).split("/"), revision))) and str(name).count("/") <= 1:
         model = _cache() / f"models--{str(name).replace('/', '--')}"
         reference = model / "refs" / revision
-        commit = reference.read_text().strip() if reference.is_file() else revision
+        commit = reference.read_text(errors="replace").strip() if reference.is_file() else revision
         snapshot = model / "snapshots" / commit
         if _CACHE_NAME.fullmatch(commit) and snapshot.is_dir():
             return snapshot

@@ -1,9 +1,11 @@
 """Writing a model folder that transformers opens:
 
-    config.json   model.safetensors   vocab.txt   tokenizer_config.json   keras_bert.json (ours only)
+    config.json   model.safetensors   vocab.txt   tokenizer_config.json
+    keras_bert.json   keras_bert.safetensors                               (ours only)
 
 `keras_bert.json` holds what Hugging Face has no place for: the task and its settings, and the SHA-256 of
-every file beside it.
+every file beside it; `keras_bert.safetensors`, where it is needed, the weights for which the class of
+transformers has no place, such as the pooler of a masked LM.
 """
 
 import contextlib
@@ -19,7 +21,7 @@ from keras_bert.checkpoints.architectures import architecture as architecture_of
 from keras_bert.checkpoints.checkpoint import EXTRAS, FORMAT
 from keras_bert.checkpoints.dialects import BIAS, OWN_BIAS
 from keras_bert.checkpoints.fit import check_weights
-from keras_bert.checkpoints.formats import CONFIG, WEIGHTS, Weights
+from keras_bert.checkpoints.formats import CONFIG, MORE_WEIGHTS, WEIGHTS, Weights
 from keras_bert.checkpoints.json_text import json_object
 from keras_bert.checkpoints.lazy_tensors import ArrayTensors
 from keras_bert.checkpoints.name_table import DECODER, HUGGINGFACE, MASKED_LM
@@ -28,6 +30,7 @@ from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError, OutputError
 from keras_bert.files.atomic import atomic_folder
 from keras_bert.files.manifest import hash_files
+from keras_bert.files.regular import read_regular
 
 
 def write_folder(
@@ -45,7 +48,7 @@ def write_folder(
 ):
     """Writes a model folder that transformers opens with nothing missing and nothing unexpected.
 
-    The folder appears whole or not at all. Parts that the architecture has no place for are left out.
+    The folder appears whole or not at all. What the architecture has no place for lies in a file of ours.
 
     Args:
         path: str or Path. The folder; one of ours is replaced, any other is refused.
@@ -70,6 +73,9 @@ def write_folder(
     tensors = tensors_of(weights, config, target.prefix, parts, f"{architecture} cannot be written", path)
     if DECODER in parts:  # transformers reads the bias beside the table, and asks for the dead one as well
         tensors[OWN_BIAS] = tensors[BIAS]
+    written = {row.ours for row in names.rows_of(config, parts)}
+    left = {path: array for path, array in weights.items() if path not in written}
+    beside = names.from_ours(left, config, target.prefix).weights
     check_weights(Weights(Path(path), ArrayTensors(tensors), HUGGINGFACE, target.prefix), config, labels)
     raw = huggingface.write_config(
         config, architecture, labels=labels, problem_type=problem_type, raw_config=raw_config
@@ -78,9 +84,12 @@ def write_folder(
         raw["tie_word_embeddings"] = DECODER not in parts
     with atomic_folder(path, ours=is_ours_to_replace) as stage:
         write_tensors(stage / WEIGHTS, tensors)
+        if beside:
+            write_tensors(stage / MORE_WEIGHTS, beside)
         _write_json(stage / CONFIG, raw)
         # safetensors leaves its file readable by its owner alone; a server runs as somebody else.
-        shutil.copymode(stage / CONFIG, stage / WEIGHTS)
+        for file in stage.glob("*.safetensors"):
+            shutil.copymode(stage / CONFIG, file)
         tokenizer.save(stage)
         if more is not None:
             more(stage)
@@ -112,7 +121,7 @@ class _Checked(Exception):
 def is_ours_to_replace(folder: Path) -> bool:
     """Whether an existing folder was written by `write_folder` and nobody has put anything into it since."""
     try:
-        manifest = json_object((folder / EXTRAS).read_bytes(), str(folder / EXTRAS))
+        manifest = json_object(read_regular(folder / EXTRAS), str(folder / EXTRAS))
         written = {EXTRAS, *(name.split("/")[0] for name in manifest["files"])}
     except (OSError, CheckpointError, KeyError, TypeError):
         return False

@@ -11,15 +11,18 @@ from keras_bert.checkpoints import keras_nlp, name_table
 from keras_bert.checkpoints.bundle_files import find_bundles
 from keras_bert.checkpoints.dialects import current_names, find_dialect, find_prefix
 from keras_bert.checkpoints.hdf5_file import Hdf5File
-from keras_bert.checkpoints.lazy_tensors import RenamedTensors
+from keras_bert.checkpoints.json_text import quoted
+from keras_bert.checkpoints.lazy_tensors import JoinedTensors, LazyTensors, RenamedTensors
 from keras_bert.checkpoints.object_graph import object_graph_names
-from keras_bert.checkpoints.safetensors_file import read_tensors
+from keras_bert.checkpoints.safetensors_file import SafetensorsFile, read_tensors
 from keras_bert.checkpoints.shards import refuse_link_outside
 from keras_bert.checkpoints.tensor_bundle import TensorBundle
 from keras_bert.checkpoints.torch_file import read_torch
 from keras_bert.errors import CheckpointError
 
 CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors.index.json"
+# Ours, beside WEIGHTS: what the class of transformers in the config has no place for, such as a pooler.
+MORE_WEIGHTS = "keras_bert.safetensors"
 # In the order of preference, where a folder has several.
 _READERS = {
     WEIGHTS: read_tensors,
@@ -107,7 +110,8 @@ def _open_first(folder: Path, present: list[str]):
     for name, reader in _READERS.items():
         if name in present:
             refuse_link_outside(folder / name)
-            return folder / name, reader(folder / name)
+            tensors = reader(folder / name)
+            return folder / name, _with_more(folder, tensors) if MORE_WEIGHTS in present else tensors
     if keras_nlp.is_preset(folder):
         return folder, keras_nlp.preset_tensors(folder)
     files = [name for name in present if name.endswith(".h5")]
@@ -117,6 +121,21 @@ def _open_first(folder: Path, present: list[str]):
     for prefix in find_bundles(folder):
         return prefix, TensorBundle(prefix)
     return folder, None
+
+
+def _with_more(folder: Path, tensors: LazyTensors) -> LazyTensors:
+    """The tensors, and those of the file beside them."""
+    path = folder / MORE_WEIGHTS
+    refuse_link_outside(path)
+    more = SafetensorsFile(path)
+    twice = sorted(more.shapes.keys() & tensors.shapes.keys())
+    if twice:
+        raise CheckpointError(
+            f"{len(twice)} tensors also stand in the file of the weights, first {quoted(twice[0])}",
+            where=str(path),
+            remedy="the two files belong to different models: copy the folder again",
+        )
+    return JoinedTensors(tensors, more)
 
 
 def _with_full_names(bundle: TensorBundle):

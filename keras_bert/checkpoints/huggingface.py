@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.config import BertConfig
 from keras_bert.errors import ConfigError
+from keras_bert.files.regular import read_regular
 
 # Ours, theirs, the type in their file, the shape letter it is the size of (`keras_bert.layers`). Where a
 # file is silent, transformers' default is also ours.
@@ -75,7 +76,7 @@ def refuse_other_models(folder):
 
 def _read_json(path: Path) -> dict:
     try:
-        return json_object(path.read_bytes(), str(path), ConfigError)
+        return json_object(read_regular(path), str(path), ConfigError)
     except OSError as cause:
         raise ConfigError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
 

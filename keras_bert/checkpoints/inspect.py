@@ -12,7 +12,7 @@ from keras_bert.checkpoints.json_text import json_object
 from keras_bert.checkpoints.name_table import ENCODER, HEADS, POOLER, PROJECTION
 from keras_bert.checkpoints.tokenizer_files import is_cased, num_capitalised, read_tokenizer
 from keras_bert.errors import CheckpointError, KerasBertError
-from keras_bert.files.regular import check_regular
+from keras_bert.files.regular import read_regular
 from keras_bert.text.tokenizer import Tokenizer
 
 # A table padded to a multiple of 64 or 128 has fewer spare rows than this.
@@ -92,8 +92,7 @@ def describe(facts: dict) -> str:
 def _glance(path: Path) -> dict:
     """What `config.json` says of itself, whatever it is; every other fact still unknown."""
     try:
-        check_regular(path / CONFIG)
-        raw = json_object((path / CONFIG).read_bytes(), "")
+        raw = json_object(read_regular(path / CONFIG), "")
     except (OSError, KerasBertError):
         raw = {}
     architectures = raw.get("architectures")

@@ -26,7 +26,7 @@ def checkpoint_of(model) -> Checkpoint:
     )
 
 
-def write_keras_hub(path, config, weights, *, head, tokenizer):
+def write_keras_hub(path, config, weights, *, head, tokenizer, head_config=None):
     """Writes a preset that `BertBackbone.from_preset` opens, or the class of keras-hub that has the head.
 
     Args:
@@ -35,6 +35,7 @@ def write_keras_hub(path, config, weights, *, head, tokenizer):
         weights: mapping from our paths to arrays.
         head: str or None. A key of `keras_bert.heads.HEADS`; one that keras-hub does not have is left out.
         tokenizer: `Tokenizer`.
+        head_config: BertConfig or None. Whose activation and epsilon a masked LM's head has; None: `config`.
 
     Raises:
         CheckpointError: keras-hub would compute other numbers, such as with the erf form of gelu.
@@ -53,6 +54,7 @@ def write_keras_hub(path, config, weights, *, head, tokenizer):
         tokenizer.vocabulary.pieces,
         tokenizer.lowercase,
         strip_accents=tokenizer.strip_accents,
+        head_config=head_config,
     )
     for note in notes:
         warnings.warn(f"{path}: {note}")

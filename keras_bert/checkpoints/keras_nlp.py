@@ -97,6 +97,7 @@ def write_preset(
     *,
     strip_accents: bool | None = None,
     allow_approximate: bool = False,
+    head_config: BertConfig | None = None,
 ) -> list[str]:
     """Writes a preset that `BertBackbone.from_preset(folder)` opens; with a head's weights, a task's preset.
 
@@ -110,6 +111,7 @@ def write_preset(
         lowercase: bool. Whether the tokeniser lower-cases.
         strip_accents: bool. Whether it takes accents off; None where it lower-cases, as BERT's does.
         allow_approximate: bool. Whether to write a model that keras-hub computes a little differently.
+        head_config: BertConfig or None. Whose activation and epsilon a masked LM's head has; None: `config`.
 
     Returns:
         list of str. What the user should be told: each difference that was allowed, or that only training
@@ -121,7 +123,7 @@ def write_preset(
         OutputError: the folder cannot be written or holds something else.
     """
     kind = next((kind for name, kind in _HEAD_OF.items() if name in weights), None)
-    notes = _differences(config, kind, str(folder), allow_approximate)
+    notes = _differences(config, head_config or config, kind, str(folder), allow_approximate)
     if len(pieces) > config.vocabulary_size:
         raise CheckpointError(
             f"The vocabulary has {len(pieces)} pieces, the model {config.vocabulary_size} rows",
@@ -153,7 +155,7 @@ def write_preset(
     return notes
 
 
-def _differences(config: BertConfig, kind: str | None, where: str, allow_approximate: bool) -> list[str]:
+def _differences(config: BertConfig, head_config, kind, where: str, allow_approximate: bool) -> list[str]:
     """Refuses what keras-hub has not; what it has in another form is refused or noted."""
     exact = {"activation": ("gelu_approximate", "gelu"), "layer_norm_epsilon": (keras_preset_names.EPSILON,)}
     for name, allowed in exact.items():
@@ -176,7 +178,8 @@ def _differences(config: BertConfig, kind: str | None, where: str, allow_approxi
     approximate, notes = [], []
     if config.activation == "gelu":
         approximate.append("keras-hub computes gelu in its tanh form, this model in its erf form")
-    if kind == "BertMaskedLM":
+    own = (keras_preset_names.MASKED_LM_ACTIVATION, keras_preset_names.MASKED_LM_EPSILON)
+    if kind == "BertMaskedLM" and (head_config.activation, head_config.layer_norm_epsilon) != own:
         approximate.append(
             "keras-hub's masked LM has gelu's erf form and the epsilon "
             f"{keras_preset_names.MASKED_LM_EPSILON}"

@@ -22,7 +22,7 @@ from keras_bert.checkpoints.lazy_tensors import NamedTensors
 from keras_bert.checkpoints.shards import MAX_INDEX_BYTES, refuse_link_outside
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError, ConfigError, VocabularyError
-from keras_bert.files.regular import check_regular
+from keras_bert.files.regular import read_regular
 from keras_bert.text.vocabulary import Vocabulary
 
 CONFIG, TASK, TOKENIZER, METADATA = "config.json", "task.json", "tokenizer.json", "metadata.json"
@@ -253,11 +253,7 @@ def _class_of(raw: dict) -> tuple[str, str]:
 
 def _json(path: Path, error=ConfigError) -> dict:
     try:
-        check_regular(path)
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_INDEX_BYTES + 1)
+        data = read_regular(path, MAX_INDEX_BYTES)
     except OSError as cause:
         raise error(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
-    if len(data) > MAX_INDEX_BYTES:
-        raise error("It is too long", where=str(path), expected=f"at most {MAX_INDEX_BYTES} bytes")
     return json_object(data, str(path), error)

@@ -63,6 +63,20 @@ class RenamedTensors(LazyTensors):
         return self._tensors[self._stored[name]]
 
 
+class JoinedTensors(LazyTensors):
+    """The tensors of several files whose names differ."""
+
+    def __init__(self, *files: LazyTensors):
+        super().__init__(
+            {name: shape for file in files for name, shape in file.shapes.items()},
+            {name: dtype for file in files for name, dtype in file.dtypes.items()},
+        )
+        self._file_of = {name: file for file in files for name in file}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._file_of[name][name]
+
+
 class ArrayTensors(LazyTensors):
     """Arrays at hand, by name."""
 

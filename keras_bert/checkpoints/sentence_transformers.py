@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.errors import CheckpointError
+from keras_bert.files.regular import read_regular
 
 MODULES = "modules.json"
 _LENGTH_FILES = ("sentence_bert_config.json",)
@@ -122,7 +123,7 @@ def _inside(folder: Path, relative, where: Path) -> Path:
 
 def _read(path: Path, kind: type):
     try:
-        data = path.read_bytes()[:_MAX_BYTES]
+        data = read_regular(path, _MAX_BYTES)
     except OSError as cause:
         raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(path)) from cause
     if kind is dict:

@@ -8,6 +8,7 @@ import numpy as np
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.errors import CheckpointError
+from keras_bert.files.regular import read_regular
 
 # As for the header of a safetensors file: parsed JSON takes some twenty times its text.
 MAX_INDEX_BYTES = 2 * 2**20
@@ -58,14 +59,9 @@ class ShardedTensors(LazyTensors):
 
     def _read_index(self) -> dict:
         try:
-            with open(self.path, "rb") as stream:
-                data = stream.read(MAX_INDEX_BYTES + 1)
+            data = read_regular(self.path, MAX_INDEX_BYTES)
         except OSError as cause:
             raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(self.path)) from cause
-        if len(data) > MAX_INDEX_BYTES:
-            raise CheckpointError(
-                "The index is too long", where=str(self.path), expected=f"at most {MAX_INDEX_BYTES} bytes"
-            )
         return json_object(data, str(self.path))
 
 

@@ -31,6 +31,7 @@ from keras_bert.checkpoints.sstable import DOWNLOAD_AGAIN, MAX_TABLE_BYTES, read
 from keras_bert.errors import CheckpointError
 from keras_bert.files.atomic import atomic_file
 from keras_bert.files.mapped import MappedFile
+from keras_bert.files.regular import read_regular
 
 # Strings describe a checkpoint, they are not its weights: some hundred kilobytes are usual.
 MAX_STRINGS, MAX_STRING_BYTES = 2**16, 2**24
@@ -102,7 +103,7 @@ class TensorBundle(LazyTensors):
                 f"The index has {size} bytes", where=str(index), expected=f"at most {MAX_TABLE_BYTES} bytes"
             )
         try:
-            return index.read_bytes()
+            return read_regular(index, MAX_TABLE_BYTES)
         except OSError as cause:
             raise CheckpointError(f"Cannot be read: {cause.strerror}", where=str(index)) from cause
 

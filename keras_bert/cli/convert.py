@@ -24,12 +24,7 @@ def define(values):
     options.define_model(values)
     flags.DEFINE_string("output_dir", None, "folder to write", flag_values=values)
     flags.DEFINE_enum("format", "huggingface", FORMATS, "what to write", flag_values=values)
-    flags.DEFINE_string(
-        "activation",
-        None,
-        "gelu (erf) or gelu_approximate (tanh), where the checkpoint does not say which it means",
-        flag_values=values,
-    )
+    options.define_activation(values)
     flags.DEFINE_string(
         "vocab_file", None, "another vocabulary for the model, longer or shorter", flag_values=values
     )

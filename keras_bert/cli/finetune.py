@@ -26,6 +26,7 @@ def define(values):
         "preset", None, "a size from random weights, in place of --model_dir", flag_values=values
     )
     flags.DEFINE_string("vocab_file", None, "vocab.txt of the --preset", flag_values=values)
+    options.define_activation(values)
     define_training(values)
 
 
@@ -72,6 +73,7 @@ def run(values, positional):
             preset=values.preset,
             vocab_file=values.vocab_file,
             lowercase=values.do_lower_case,
+            activation=values.activation,
             labels=values.labels,
             max_length=options.task_settings(values).get("max_length"),
             reading=options.reading(values),

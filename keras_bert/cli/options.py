@@ -4,6 +4,7 @@ import pathlib
 
 from absl import flags
 
+from keras_bert.config import ACTIVATIONS
 from keras_bert.errors import DataError, UsageError
 
 COLUMNS = ("text", "text_pair", "label", "sample_weight")
@@ -20,6 +21,17 @@ def define_model(values):
     )
     flags.DEFINE_integer(
         "max_seq_length", None, "longest sequence of pieces, [CLS] and [SEP] included", flag_values=values
+    )
+
+
+def define_activation(values):
+    """--activation, for checkpoints whose "gelu" may be either form."""
+    flags.DEFINE_enum(
+        "activation",
+        None,
+        ACTIVATIONS,
+        "gelu (erf), gelu_approximate (tanh) ..., where the checkpoint does not say which it means",
+        flag_values=values,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from keras_bert.errors import CheckpointError
+from keras_bert.files.regular import check_regular
 
 # Files people edit by hand, where a difference is worth a warning; any other file holds weights.
 _TEXT_SUFFIXES = (".json", ".txt", ".md", ".tsv", ".csv", ".jsonl", ".yaml", ".yml")
@@ -13,6 +14,7 @@ _TEXT_SUFFIXES = (".json", ".txt", ".md", ".tsv", ".csv", ".jsonl", ".yaml", ".y
 
 def sha256_of(path) -> str:
     """The SHA-256 of a file in hexadecimal, read block by block."""
+    check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

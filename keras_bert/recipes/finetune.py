@@ -34,6 +34,7 @@ class FinetuneRun:
     preset: str | None = None
     vocab_file: str | None = None
     lowercase: bool | None = None
+    activation: str | None = None
     labels: list[str] | None = None
     max_length: int | None = None
     reading: dict = dataclasses.field(default_factory=dict)  # columns, encoding, delimiter of the files
@@ -109,7 +110,14 @@ def _start(run) -> Bert:
         tokenizer = Tokenizer(run.vocab_file, lowercase=run.lowercase is not False)
         config = BertConfig.preset(run.preset, vocabulary_size=len(tokenizer.vocabulary))
         return Bert.from_config(config, tokenizer, run.task, dtype=run.dtype, **settings)
-    return load(run.model_dir, run.task, lowercase=run.lowercase, dtype=run.dtype, **settings)
+    return load(
+        run.model_dir,
+        run.task,
+        lowercase=run.lowercase,
+        activation=run.activation,
+        dtype=run.dtype,
+        **settings,
+    )
 
 
 def _save(bert, run, log, scores, seconds):

@@ -27,6 +27,7 @@ class Language:
         sha256: str. Of `file` as published: what is trained here is the real thing.
         train_file, eval_file: str. The bundled sentences, in this folder.
         labels: tuple of str. Their classes, the unfavourable one first.
+        activation: str or None. What the weights were trained with, where their config does not say it.
     """
 
     origin: str
@@ -37,6 +38,7 @@ class Language:
     train_file: str
     eval_file: str
     labels: tuple[str, ...]
+    activation: str | None = None
 
     @property
     def install(self) -> str:
@@ -64,6 +66,7 @@ LANGUAGES = {
         train_file="reviews_zh_train.tsv",
         eval_file="reviews_zh_eval.tsv",
         labels=("差评", "好评"),
+        activation="gelu",  # bert4keras' default was the erf form; Google's code has the tanh form
     ),
 }
 

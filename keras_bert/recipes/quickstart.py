@@ -49,6 +49,7 @@ def quickstart(
         labels=None if train_file else list(bundled.labels),
         model_dir=str(model_dir or pretrained_folder(bundled, output / "pretrained")),
         origin=None if model_dir else bundled.origin,
+        activation=None if model_dir else bundled.activation,
         **run,
     )
     bert, scores = finetune(settings)

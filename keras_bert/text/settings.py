@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from keras_bert.errors import VocabularyError
-from keras_bert.files.regular import check_regular
+from keras_bert.files.regular import read_regular
 from keras_bert.text.vocabulary import Vocabulary
 
 VOCABULARY_FILE, CONFIG_FILE, FAST_FILE = "vocab.txt", "tokenizer_config.json", "tokenizer.json"
@@ -97,8 +97,7 @@ def _read_json(path: Path) -> dict:
     if not path.exists():
         return {}
     try:
-        check_regular(path)
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_regular(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise VocabularyError(
             f"cannot be read ({str(error)[:200]})", where=str(path), expected="a JSON file"
@@ -145,13 +144,19 @@ def _check_option(name: str, value, path: Path):
 
 def _vocabulary_of(fast: dict, path: Path) -> Vocabulary:
     """The pieces of a tokenizer.json, ordered by id."""
-    model = fast.get("model") or {}
-    ids = model.get("vocab")
-    if model.get("type", "WordPiece") != "WordPiece" or not isinstance(ids, dict):
+    model, added = fast.get("model"), fast.get("added_tokens") or []
+    ids = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(ids, dict) or model.get("type", "WordPiece") != "WordPiece":
+        kind = repr(model.get("type") if isinstance(model, dict) else model)[:80]
         raise VocabularyError(
-            f"holds a tokeniser of type {model.get('type')!r}", where=str(path), expected="type 'WordPiece'"
+            f"holds a tokeniser of type {kind}", where=str(path), expected="type 'WordPiece'"
         )
-    added = {token.get("content"): token.get("id") for token in fast.get("added_tokens") or ()}
+    described = isinstance(added, list) and all(isinstance(token, dict) for token in added)
+    added = {str(token.get("content")): token.get("id") for token in added} if described else {}
+    if not described or any(type(index) is not int for index in (*ids.values(), *added.values())):
+        raise VocabularyError(
+            "its pieces are not described", where=str(path), expected="pieces and their ids, whole numbers"
+        )
     by_id = {index: piece for piece, index in {**ids, **added}.items()}
     missing = next((index for index in range(len(by_id)) if index not in by_id), None)
     if missing is not None:

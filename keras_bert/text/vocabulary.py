@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from keras_bert.errors import UsageError, VocabularyError
-from keras_bert.files.regular import check_regular
+from keras_bert.files.regular import read_regular
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _BLANK = " \t\r\n"  # Chinese BERT has U+2028 as a piece: only ASCII blanks make a line blank
@@ -76,8 +75,7 @@ class Vocabulary:
             VocabularyError: the file is missing, not UTF-8, or its pieces are ambiguous; names the line.
         """
         try:
-            check_regular(path)
-            data = Path(path).read_bytes()
+            data = read_regular(path)
         except OSError as error:
             raise VocabularyError(
                 f"cannot be read ({error.strerror})",
