@@ -17,6 +17,7 @@ _HOME = {
     "WarmupLinear": "keras_bert.training.schedule",
     "attention_scores": "keras_bert.encoder",
     "bert_encoder": "keras_bert.encoder",
+    "extend_vocabulary": "keras_bert.checkpoints.vocabulary_change",
     "learn_vocabulary": "keras_bert.text.learn",
     "load": "keras_bert.loading",
 }

@@ -190,13 +190,13 @@ class Bert:
     def with_vocabulary(self, vocabulary, *, pad_to_multiple=None) -> "Bert":
         """This model with another vocabulary, longer or shorter; all weights are carried over.
 
-            bert.with_vocabulary(extended(bert.tokenizer.vocabulary, ["covid", "##mab"]))
+            bert.with_vocabulary(kb.extend_vocabulary(bert.tokenizer.vocabulary, ["covid", "##mab"]))
 
         Pieces of both vocabularies keep their rows bit for bit, so texts without new pieces get the same
         outputs; a new piece begins as the mean of the old pieces it was cut into. Compile it anew.
 
         Args:
-            vocabulary: path, sequence of str or `Vocabulary`. See `checkpoints.vocabulary_change.extended`.
+            vocabulary: path, sequence of str or `Vocabulary`, such as `kb.extend_vocabulary` returns.
             pad_to_multiple: int or None. Round the rows of the tables up to a multiple; None: one a piece.
         Raises:
             VocabularyError: the vocabulary is ambiguous or lacks a special token.

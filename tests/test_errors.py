@@ -26,6 +26,19 @@ def test_a_message_of_one_part_is_that_part_with_one_full_stop():
     assert str(errors.UsageError("There is no such task.")) == "There is no such task."
 
 
+def test_a_megabyte_in_a_part_is_shown_by_its_two_ends():
+    part = "begin" + "x" * 2**20 + "end"
+    error = errors.CheckpointError(part, where=part, expected=part, remedy=part)
+    assert len(str(error)) < 5000
+    for shown in (error.what, error.where, error.expected, error.remedy):
+        assert shown.startswith("begin") and shown.endswith("end") and str(len(part)) in shown
+
+
+def test_what_a_person_can_read_is_not_shortened():
+    part = "A sentence of some fifty characters, as they go. " * 20
+    assert errors.DataError(part).what == part
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_is_ours(kind):
     assert issubclass(kind, errors.KerasBertError)

@@ -31,5 +31,6 @@ def test_the_readmes_python_runs_and_leaves_what_it_promises(
         exec(compile(block, readme, "exec"), names)
     printed = capsys.readouterr().out
     assert "['una', '##ffa', '##ble']" in printed
+    assert "['covid', 'ri', '##tu', '##xi', '##mab']" in printed
     for path in ("out/model/model.safetensors", "out/serving/1/saved_model.pb", "out/model.tflite"):
         assert pathlib.Path(path).is_file()

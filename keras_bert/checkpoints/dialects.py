@@ -86,6 +86,8 @@ def find_prefix(tensors: Iterable[str], dialect: str = HUGGINGFACE) -> str | Non
     """
     marker = ROWS[0].names[dialect]
     found = [name.removesuffix(marker) for name in current_names(tensors, dialect) if name.endswith(marker)]
+    if dialect == KERAS_HUB:  # below another layer the same words are our own path, or another model's
+        found = [prefix for prefix in found if not prefix]
     return min(found, key=len) if found else None
 
 

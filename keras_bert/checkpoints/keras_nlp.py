@@ -3,9 +3,7 @@
 Reading a preset needs no keras_nlp; those functions live in keras_preset.py and can be had from here too.
 """
 
-import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +18,9 @@ from keras_bert.checkpoints.keras_preset import (
     preset_tokenizer,
     read_preset_config,
 )
-from keras_bert.checkpoints.keras_preset_names import names_of
+from keras_bert.checkpoints.keras_preset_names import BACKBONE, HEADS, places
+from keras_bert.checkpoints.name_table import KERAS_HUB, Row
+from keras_bert.checkpoints.names import rows, sizes_of
 from keras_bert.config import BertConfig
 from keras_bert.errors import CheckpointError, MissingExtraError
 from keras_bert.files.atomic import atomic_folder
@@ -37,7 +37,7 @@ __all__ = [
     "write_preset",
 ]
 
-_HEAD_OF = {"logits/kernel": "BertTextClassifier", "mlm_head/transform/kernel": "BertMaskedLM"}
+_HEAD_OF = {"logits/kernel": "BertTextClassifier", "mlm_head/output_bias": "BertMaskedLM"}
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 # What a preset's folder holds; where there is anything else, the folder is not replaced.
 _OURS = {
@@ -61,8 +61,8 @@ def backbone_tensors(backbone) -> NamedTensors:
     kind = type(backbone).__name__
     num_layers = getattr(getattr(backbone, "backbone", backbone), "num_layers", 0)
     live = {variable.path: variable for variable in getattr(backbone, "weights", ())}
-    names = names_of(num_layers, kind)
-    if not num_layers or live.keys() != {path for _, _, path in names}:
+    names = places(num_layers, (*BACKBONE, *HEADS.get(kind, ())))
+    if not num_layers or live.keys() != names.keys():
         raise CheckpointError(
             f"The weights of this {kind} are not those of BERT",
             where="backbone",
@@ -70,8 +70,8 @@ def backbone_tensors(backbone) -> NamedTensors:
         )
     return NamedTensors(
         {
-            ours: (tuple(live[path].shape), str(live[path].dtype), lambda v=live[path]: _array(v))
-            for ours, _, path in names
+            name: (tuple(live[name].shape), str(live[name].dtype), lambda v=live[name]: _array(v))
+            for name in names
         }
     )
 
@@ -129,25 +129,16 @@ def write_preset(
             f"The vocabulary has {len(pieces)} pieces, the model {config.vocabulary_size} rows",
             where=str(folder),
         )
-    expected = _expected_shapes(config, kind, weights)
-    found = {name: _with_heads(name, np.shape(weights[name]), expected.get(name, ())) for name in weights}
-    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-    if wrong:
-        raise CheckpointError(
-            f"{len(wrong)} weights do not fit, first {wrong[0]!r} of shape {found.get(wrong[0])}",
-            where=str(folder),
-            expected=f"the shape {expected.get(wrong[0])}",
-        )
+    _check_shapes(config, kind, weights, str(folder))
     strip_accents = lowercase if strip_accents is None else strip_accents
     dtype = np.result_type(*(weights[name].dtype for name in weights)).name
     if dtype not in _FLOATS:
         raise CheckpointError(f"The weights are {dtype}", where=str(folder), expected=f"one of {_FLOATS}")
     models = _models(str(folder))
     tokenizer = models.BertTokenizer(list(pieces), lowercase=lowercase, strip_accents=strip_accents)
-    model = _built(models, config, kind, expected, tokenizer, dtype)
-    live = {variable.path: variable for variable in model.weights}
-    for ours, _, path in names_of(config.num_layers, kind):
-        live[path].assign(np.reshape(weights[ours], expected[ours]))
+    model = _built(models, config, kind, weights, tokenizer, dtype)
+    for variable in model.weights:
+        variable.assign(np.reshape(weights[variable.path], variable.shape))
     with atomic_folder(folder, ours=_is_ours_to_replace) as stage:
         model.save_to_preset(os.fspath(stage))
         if kind is None:
@@ -199,47 +190,36 @@ def _differences(config: BertConfig, head_config, kind, where: str, allow_approx
     return approximate + notes
 
 
-def _expected_shapes(config: BertConfig, kind: str | None, weights: Mapping) -> dict[str, tuple[int, ...]]:
-    """The shape of every weight by name."""
-    v, d, f = config.vocabulary_size, config.hidden_dim, config.intermediate_dim
-    n = config.num_heads
-    kernel = weights.get("logits/kernel") if kind == "BertTextClassifier" else None
-    classes = np.shape(kernel)[-1] if kernel is not None and np.ndim(kernel) else 0
-    shapes = {
-        "embeddings/token_embedding": (v, d),
-        "embeddings/position_embedding": (config.max_sequence_length, d),
-        "embeddings/segment_embedding": (config.num_segments, d),
-        "attention_output/kernel": (n, d // n, d),
-        "feedforward_intermediate/kernel": (d, f),
-        "feedforward_intermediate/bias": (f,),
-        "feedforward_output/kernel": (f, d),
-        "pooled_dense/kernel": (d, d),
-        "logits/kernel": (d, classes),
-        "logits/bias": (classes,),
-        "mlm_head/transform/kernel": (d, d),
-        "mlm_head/output_bias": (v,),
-    }
-    for part in ("query", "key", "value"):
-        shapes |= {f"{part}/kernel": (d, n, d // n), f"{part}/bias": (n, d // n)}
-
-    def shape_of(name: str) -> tuple[int, ...]:
-        return shapes.get(name) or shapes.get("/".join(name.split("/")[-2:]), (d,))
-
-    return {ours: shape_of(ours) for ours, _, _ in names_of(config.num_layers, kind)}
+def _check_shapes(config: BertConfig, kind: str | None, weights: Mapping, where: str):
+    """Refuses a weight that is missing, superfluous or of another shape; the heads may be an axis or not."""
+    kernel = np.shape(weights["logits/kernel"]) if kind == "BertTextClassifier" else ()
+    sizes = {**sizes_of(config), "C": kernel[-1] if kernel else 0}
+    expected, found = {}, {name: np.shape(weights[name]) for name in weights}
+    for row in rows(config.num_layers, (*BACKBONE, *HEADS.get(kind, ()))):
+        flat = tuple(sizes[letter] for letter in row.shape)
+        for name in row.sources(KERAS_HUB, ""):
+            expected[name] = flat
+            if found.get(name) == _with_heads(row, flat, config.num_heads):
+                found[name] = flat
+    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if wrong:
+        raise CheckpointError(
+            f"{len(wrong)} weights do not fit, first {wrong[0]!r} of shape {found.get(wrong[0])}",
+            where=where,
+            expected=f"the shape {expected.get(wrong[0])}",
+        )
 
 
-def _with_heads(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> tuple[int, ...]:
-    """`expected`, where `shape` is it with the two axes of the heads as one; else `shape`."""
-    if re.search("/(query|key|value)/", name):
-        flat = (*expected[:-2], math.prod(expected[-2:]))
-    elif name.endswith("/attention_output/kernel"):
-        flat = (math.prod(expected[:-1]), expected[-1])
-    else:
-        flat = expected
-    return expected if shape == flat else shape
+def _with_heads(row: Row, shape: tuple[int, ...], num_heads: int) -> tuple[int, ...]:
+    """The shape in which a live model has the weight: (D, N, H) for (D, D), the output's (N, H, D)."""
+    if row.fused:
+        return (*shape[:-1], num_heads, shape[-1] // num_heads)
+    if row.ours.endswith("attention/output/kernel"):
+        return (num_heads, shape[0] // num_heads, *shape[1:])
+    return shape
 
 
-def _built(models, config: BertConfig, kind: str | None, shapes: Mapping, tokenizer, dtype: str):
+def _built(models, config: BertConfig, kind: str | None, weights: Mapping, tokenizer, dtype: str):
     """The live model, its weights still random."""
     values = {name: getattr(config, name) for name in keras_preset_names.FIELDS}
     backbone = models.BertBackbone(**values, dtype=dtype)
@@ -252,7 +232,7 @@ def _built(models, config: BertConfig, kind: str | None, shapes: Mapping, tokeni
     preprocessor = models.BertTextClassifierPreprocessor(tokenizer, sequence_length=length)
     return models.BertTextClassifier(
         backbone,
-        shapes["logits/kernel"][-1],
+        np.shape(weights["logits/kernel"])[-1],
         preprocessor=preprocessor,
         dropout=config.head_dropout,
     )

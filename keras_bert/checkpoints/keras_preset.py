@@ -11,12 +11,11 @@ from keras_bert.checkpoints.hdf5_file import Hdf5File
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.checkpoints.keras_preset_names import (
     ACTIVATION,
+    BACKBONE,
     EPSILON,
     FIELDS,
     HEADS,
-    TASKS,
-    names_of,
-    written_out,
+    places,
 )
 from keras_bert.checkpoints.lazy_tensors import NamedTensors
 from keras_bert.checkpoints.shards import MAX_INDEX_BYTES, refuse_link_outside
@@ -163,8 +162,8 @@ def preset_tokenizer(folder) -> tuple[list[str], dict]:
 def preset_tensors(folder) -> NamedTensors:
     """The weights of a preset, backbone and head, in the order of the network.
 
-    The names are those of keras_preset_names.py: `embeddings/token_embedding`,
-    `transformer_layer_0/self_attention/query/kernel` (D, N, H) and `/bias` (N, H),
+    The names are the paths of the variables in the live model: `token_embedding/embeddings`,
+    `transformer_layer_0/self_attention_layer/query/kernel` (D, N, H) and `/bias` (N, H),
     `…/attention_output/kernel` (N, H, D), `pooled_dense/kernel`, `logits/kernel` …
 
     Args:
@@ -176,11 +175,16 @@ def preset_tensors(folder) -> NamedTensors:
     """
     folder = Path(folder)
     fields, _ = read_preset_config(folder)
-    entries = _entries(_backbone_files(folder), names_of(fields["num_layers"]), folder)
-    kind = preset_head(folder)["kind"]
-    if TASKS.get(kind):
+    files, num_layers = _backbone_files(folder), fields["num_layers"]
+    if num_layers > sum(map(len, files)):  # before so many names are written out
+        raise CheckpointError(
+            f"`num_layers` is {num_layers}, but there are {sum(map(len, files))} tensors", where=str(folder)
+        )
+    entries = _entries(files, places(num_layers, BACKBONE), folder)
+    parts = HEADS.get(preset_head(folder)["kind"])
+    if parts:
         refuse_link_outside(folder / TASK_WEIGHTS)
-        entries |= _entries([Hdf5File(folder / TASK_WEIGHTS)], written_out(TASKS[kind], 1), folder)
+        entries |= _entries([Hdf5File(folder / TASK_WEIGHTS)], places(0, parts), folder)
     return NamedTensors(entries)
 
 
@@ -202,7 +206,8 @@ def _backbone_files(folder: Path) -> list[Hdf5File]:
     return [Hdf5File(folder / name) for name in sorted(names)]
 
 
-def _entries(files: list[Hdf5File], names, folder: Path) -> dict:
+def _entries(files: list[Hdf5File], places: dict[str, str], folder: Path) -> dict:
+    """The weights of `places` by name, read when asked for; refuses a file that has others."""
     stored = {}
     for file in files:
         shapes, dtypes = file.shapes, file.dtypes
@@ -213,11 +218,8 @@ def _entries(files: list[Hdf5File], names, folder: Path) -> dict:
             if known in stored:
                 raise CheckpointError(f"The weight {quoted(known)} is stored twice", where=str(file.path))
             stored[known] = shapes[path], dtypes[path], lambda file=file, path=path: file[path]
-    wanted = {path: ours for ours, path, _ in names}
-    missing, unexpected = (
-        [wanted[p] for p in wanted if p not in stored],
-        sorted(stored.keys() - wanted.keys()),
-    )
+    missing = [name for name, place in places.items() if place not in stored]
+    unexpected = sorted(stored.keys() - set(places.values()))
     if missing or unexpected:
         raise CheckpointError(
             f"{len(missing)} weights are missing ({quoted(missing[:3])}), {len(unexpected)} are not BERT's "
@@ -225,7 +227,7 @@ def _entries(files: list[Hdf5File], names, folder: Path) -> dict:
             where=str(files[0].path if len(files) == 1 else folder),
             remedy="config.json is another model's, or a file is missing: download the folder again",
         )
-    return {ours: stored[path] for ours, path, _ in names}
+    return {name: stored[place] for name, place in places.items()}
 
 
 def _current(path: str) -> str:

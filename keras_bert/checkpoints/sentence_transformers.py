@@ -1,6 +1,7 @@
 """The files that sentence-transformers puts around a model: which modules, which pooling, which length."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from keras_bert.checkpoints.json_text import json_object, quoted
@@ -105,7 +106,7 @@ def _mode(path: Path) -> str:
 
 def _max_length(network: Path) -> int | None:
     for name in _LENGTH_FILES:
-        if (network / name).is_file():
+        if os.path.isfile(network / name):
             length = _read(network / name, dict).get("max_seq_length")
             if type(length) is int and length >= 3:
                 return length

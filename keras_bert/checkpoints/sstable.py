@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from keras_bert.checkpoints.crc32c import masked_crc32c
 from keras_bert.checkpoints.protobuf_wire import read_varint, varint
 from keras_bert.errors import CheckpointError
+from keras_bert.files.crc32c import masked_crc32c
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 # BERT-large with Adam's moments has 1,200 tensors, in a table of 90 KB. Keys share their beginnings, so a few

@@ -23,13 +23,13 @@ from keras_bert.checkpoints.bundle_entries import (
     parse_header,
     parse_slice,
 )
-from keras_bert.checkpoints.crc32c import masked_crc32c
 from keras_bert.checkpoints.json_text import quoted
 from keras_bert.checkpoints.lazy_tensors import LazyTensors
 from keras_bert.checkpoints.protobuf_wire import read_varint, text
 from keras_bert.checkpoints.sstable import DOWNLOAD_AGAIN, MAX_TABLE_BYTES, read_table, write_table
 from keras_bert.errors import CheckpointError
 from keras_bert.files.atomic import atomic_file
+from keras_bert.files.crc32c import masked_crc32c
 from keras_bert.files.mapped import MappedFile
 from keras_bert.files.regular import read_regular
 

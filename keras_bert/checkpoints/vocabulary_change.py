@@ -24,10 +24,10 @@ _NEVER = -1e4  # output bias of a padding row: no softmax sees it, and float16 c
 _SHOWN = 8
 
 
-def extended(vocabulary: Vocabulary, pieces: Iterable[str], use_unused: bool = True) -> Vocabulary:
+def extend_vocabulary(vocabulary: Vocabulary, pieces: Iterable[str], use_unused: bool = True) -> Vocabulary:
     """A vocabulary with more pieces; every old piece but `[unused..]` slots keeps its id.
 
-        extended(vocabulary, ["covid", "##mab"])      # in place of [unused0] and [unused1]
+        extend_vocabulary(vocabulary, ["covid", "##mab"])      # in place of [unused0] and [unused1]
 
     Args:
         vocabulary: `Vocabulary`.

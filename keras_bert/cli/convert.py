@@ -48,12 +48,12 @@ def run(values, positional):
         raise UsageError("--pad_to_multiple is for changed tables", expected="--vocab_file or --add_pieces")
     pieces = _pieces(values.add_pieces) if values.add_pieces else None
     options.start_tensorflow()
-    from keras_bert.checkpoints.vocabulary_change import extended
+    from keras_bert.checkpoints.vocabulary_change import extend_vocabulary
     from keras_bert.loading import load
 
     bert = load(values.model_dir, lowercase=values.do_lower_case, activation=values.activation)
     if changes:
-        vocabulary = values.vocab_file or extended(bert.tokenizer.vocabulary, pieces)
+        vocabulary = values.vocab_file or extend_vocabulary(bert.tokenizer.vocabulary, pieces)
         bert = bert.with_vocabulary(vocabulary, pad_to_multiple=values.pad_to_multiple)
     bert.save(values.output_dir, format=values.format)
     head = bert.head or (bert.task and bert.task.name) or "no head"

@@ -80,7 +80,7 @@ def _checked_name(folder, name: str, entry: Mapping) -> PurePosixPath:
 
 def _difference(path: Path, entry: Mapping) -> tuple[str, str] | None:
     """What is wrong and what was expected; None where the file is as it was."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return "is missing", f"{entry['bytes']} bytes"
     size = os.path.getsize(path)
     if size < entry["bytes"]:

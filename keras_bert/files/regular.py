@@ -7,7 +7,11 @@ import stat
 
 def check_regular(path):
     """Raises an OSError if `path` is a named pipe, a device or a folder, or is not there at all."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError as error:  # half a surrogate pair, or a NUL: no name that a file can have
+        raise OSError(errno.EINVAL, "it is no name of a file", repr(path)) from error
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 

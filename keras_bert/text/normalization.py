@@ -98,6 +98,16 @@ class Normalizer:
         """Matches of the chunks of `text`: what lies between spaces, and every ideograph."""
         return self._chunks.finditer(text)
 
+    def chunk_texts(self, text: str) -> list[str]:
+        """The chunks of `text` without their places."""
+        return self._chunks.findall(text)
+
+    def ascii_words(self, chunk: str) -> list[str] | None:
+        """The normalised words of a chunk of plain ASCII; None where it takes more than cutting."""
+        if self._never_split or not _PLAIN_ASCII.fullmatch(chunk):
+            return None
+        return _ASCII_WORDS.findall(chunk.lower() if self._lowercase else chunk)
+
     def words(self, chunk: str) -> list[Word]:
         """The normalised words of one chunk.
 

@@ -145,6 +145,16 @@ class Tokenizer:
         special_ids = self._frame_ids if special_tokens else None
         return join(parts, special_ids, texts, num_replaced)
 
+    def ids(self, text: str) -> list[int]:
+        """`encode(text, special_tokens=False).token_ids`, without offsets and several times as fast.
+
+        Args:
+            text: str.
+        Returns:
+            List of int.
+        """
+        return self._segmenter.ids(text)
+
     def encode_batch(self, texts: Sequence, text_pairs: Sequence | None = None, **options) -> list[Encoding]:
         """`encode` of every text, or of every pair; takes the same options."""
         if text_pairs is None:

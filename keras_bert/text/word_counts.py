@@ -4,17 +4,11 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import itertools
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from operator import itemgetter
 
-from keras_bert.errors import DataError, TrainingError
+from keras_bert.errors import DataError
+from keras_bert.files.processes import in_order
 from keras_bert.text.normalization import Normalizer
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
@@ -123,43 +117,7 @@ def count_words(
 
 def _counted_batches(texts, counting, num_workers) -> Iterator[tuple[WordCounts, WordCounts]]:
     """Counts of every batch, in order."""
-    batches = _batches(texts)
-    start = list(itertools.islice(batches, 2))
-    batches = itertools.chain(start, batches)
-    if num_workers == 1 or len(start) < 2:
-        yield from (_count_batch(batch, counting) for batch in batches)
-        return
-    # Fresh processes rather than forks: this one may run TensorFlow's threads, or the trainer's.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
-    try:
-        waiting = collections.deque()
-        for batch in batches:
-            waiting.append(pool.submit(_count_batch, batch, counting))
-            if len(waiting) > 2 * num_workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise TrainingError(
-            "A worker process died before it had counted its texts",
-            where=f"num_workers={num_workers}",
-            remedy="if it was killed for lack of memory, use fewer workers; a Python script that uses "
-            'several must do its work under `if __name__ == "__main__":`',
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker():
-    """Leaves Ctrl-C to the parent, and ends with it however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def end_with_parent():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    return in_order(functools.partial(_count_batch, counting=counting), _batches(texts), num_workers)
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -243,8 +201,3 @@ class _WordsOf:
 def _words_of(lowercase: bool, strip_accents: bool, split_chinese: bool) -> _WordsOf:
     """One to a process: the tables take a tenth of a second, and what is remembered is worth keeping."""
     return _WordsOf(Normalizer(lowercase, strip_accents, split_chinese))
-
-
-def num_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,6 +28,7 @@ import numpy as np
 from keras_bert.checkpoints import names
 from keras_bert.checkpoints.checkpoint import encoder_weights, head_weights, read_folder
 from keras_bert.checkpoints.folder import write_folder
+from keras_bert.checkpoints.formats import MORE_WEIGHTS
 from keras_bert.checkpoints.inspect import describe, inspect
 from keras_bert.checkpoints.tokenizer_files import read_tokenizer
 from keras_bert.config import BertConfig
@@ -66,23 +67,23 @@ class Special:
             path.symlink_to(self.target)
 
 
-def own_folder(folder: pathlib.Path):
-    """A folder as `bert.save` writes it, with a classifier and keras_bert.json."""
+def own_folder(folder: pathlib.Path, architecture: str, parts: tuple[str, ...], extras: dict):
+    """A folder as `bert.save` writes it: classes of its own, and keras_bert.json."""
     pieces = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "warm", "film", "##s", "我")
     config = BertConfig(len(pieces), 2, 2, 4, 6, max_sequence_length=8)
     sizes = {**names.sizes_of(config), "C": 3}
     weights = {}
-    for row in names.rows_of(config, ("encoder", "pooler", "classifier")):
+    for row in names.rows_of(config, parts):
         *inputs, last = (sizes[letter] for letter in row.shape)
         weights[row.ours] = np.ones((*inputs, last * (3 if row.fused else 1)), np.float32)
     write_folder(
         folder,
         config,
         weights,
-        architecture="BertForSequenceClassification",
+        architecture=architecture,
         tokenizer=Tokenizer(pieces),
         labels=("bad", "fair", "good"),
-        extras={"task": {"name": "classification", "max_length": 8}},
+        extras=extras,
     )
 
 
@@ -95,9 +96,20 @@ def content_of(folder: pathlib.Path) -> dict[str, bytes]:
 def seeds() -> list[dict[str, bytes]]:
     """The folders that are mutated."""
     with tempfile.TemporaryDirectory() as scratch:
-        own_folder(pathlib.Path(scratch, "own"))
-        own = content_of(pathlib.Path(scratch, "own"))
-    return [own, own, *(content_of(LAYOUTS / kind) for kind in KINDS)]
+        classifier, masked_lm = pathlib.Path(scratch, "classifier"), pathlib.Path(scratch, "masked_lm")
+        task = {"task": {"name": "classification", "max_length": 8}}
+        own_folder(
+            classifier, "BertForSequenceClassification", ("encoder", "pooler", "classifier"), extras=task
+        )
+        # Its pooler lies in keras_bert.safetensors, for the class of transformers has none.
+        more = {
+            "pooling": {"mode": "mean", "normalize": True, "max_length": 8},
+            "head_config": {"activation": "gelu_approximate", "layer_norm_epsilon": 1e-5},
+        }
+        own_folder(masked_lm, "BertForMaskedLM", ("encoder", "pooler", "masked_lm"), extras=more)
+        own = [content_of(classifier), content_of(masked_lm)]
+    assert MORE_WEIGHTS in own[1]
+    return [*own, *own, *(content_of(LAYOUTS / kind) for kind in KINDS)]
 
 
 def header_of(content: bytes) -> tuple[bytes, bytes]:

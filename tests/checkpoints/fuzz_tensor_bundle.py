@@ -17,11 +17,11 @@ import numpy as np
 
 from keras_bert.checkpoints import sstable
 from keras_bert.checkpoints.bundle_files import find_bundles
-from keras_bert.checkpoints.crc32c import masked_crc32c
 from keras_bert.checkpoints.object_graph import object_graph_names
 from keras_bert.checkpoints.protobuf_wire import varint
 from keras_bert.checkpoints.tensor_bundle import TensorBundle
 from keras_bert.errors import CheckpointError
+from keras_bert.files.crc32c import masked_crc32c
 
 MAX_SECONDS, MAX_BYTES_MORE = 1.0, 64 * 2**20
 NUMBERS = [varint(2**power + more) for power in (0, 1, 7, 16, 31, 32, 48, 62, 63) for more in (-1, 0, 1)]

@@ -21,6 +21,8 @@ from keras_bert.checkpoints.keras_nlp import (
     read_preset_config,
     write_preset,
 )
+from keras_bert.checkpoints.name_table import KERAS_HUB
+from keras_bert.checkpoints.names import rows
 from keras_bert.config import BertConfig
 from keras_bert.encoder import bert_encoder
 from keras_bert.errors import CheckpointError, ConfigError, OutputError, VocabularyError
@@ -124,21 +126,22 @@ def test_our_encoder_with_the_tensors_of_the_golden_preset_computes_what_keras_h
 def as_ours(tensors, path):
     """The preset's weight for a variable of our encoder."""
     names = {
-        "attention/output": "self_attention/attention_output",
+        "attention/output": "self_attention_layer/attention_output",
         "attention_layer_norm": "self_attention_layer_norm",
-        "intermediate": "feedforward_intermediate",
-        "output": "feedforward_output",
+        "intermediate": "feedforward_intermediate_dense",
+        "output": "feedforward_output_dense",
         "output_layer_norm": "feedforward_layer_norm",
     }
     if path.startswith("embeddings/"):
-        return tensors[path.removesuffix("/embeddings")]
+        name = path.removeprefix("embeddings/")
+        return tensors[name.replace("layer_norm/", "embeddings_layer_norm/")]
     if path.startswith("pooler/"):
         return tensors[path.replace("pooler", "pooled_dense")]
     block, _, rest = path.partition("/")
     layer, _, kind = rest.rpartition("/")
     start = block.replace("block", "transformer_layer")
     if layer == "attention/query_key_value":
-        parts = [tensors[f"{start}/self_attention/{part}/{kind}"] for part in ("query", "key", "value")]
+        parts = [tensors[f"{start}/self_attention_layer/{part}/{kind}"] for part in ("query", "key", "value")]
         rows = [part.reshape(-1 if kind == "bias" else (part.shape[0], -1)) for part in parts]
         return np.concatenate([row.reshape(*part.shape[:-2], -1) for row, part in zip(rows, parts)], -1)  # noqa: B905
     return tensors[f"{start}/{names[layer]}/{kind}"]
@@ -152,9 +155,28 @@ def test_the_file_and_the_live_backbone_hold_the_same_bits_under_the_same_names(
     assert same(tensors, backbone_tensors(backbone))
     assert set(tensors.dtypes.values()) == {dtype}
     assert tensors.shapes == {name: array.shape for name, array in tensors.items()}
-    assert tensors.shapes["transformer_layer_2/self_attention/query/kernel"] == (6, 2, 3)
-    assert tensors.shapes["transformer_layer_2/self_attention/attention_output/kernel"] == (2, 3, 6)
+    assert tensors.shapes["transformer_layer_2/self_attention_layer/query/kernel"] == (6, 2, 3)
+    assert tensors.shapes["transformer_layer_2/self_attention_layer/attention_output/kernel"] == (2, 3, 6)
     assert preset_head(tmp_path) == {"kind": None}
+
+
+@pytest.mark.parametrize("kind", [None, "BertTextClassifier", "BertMaskedLM"])
+def test_the_table_of_names_has_keras_hubs_own_names(kind):
+    model = head_of(kind, backbone_of()) if kind else backbone_of()
+    parts = (*keras_preset_names.BACKBONE, *keras_preset_names.HEADS.get(kind, ()))
+    named = [name for row in rows(CONFIG.num_layers, parts) for name in row.sources(KERAS_HUB, "")]
+    assert sorted(named) == sorted(variable.path for variable in model.weights)
+    assert sorted(backbone_tensors(model)) == sorted(named)
+
+
+def test_a_place_in_the_file_is_class_order_and_number():
+    places = keras_preset_names.places(12, keras_preset_names.BACKBONE)
+    assert places["pooled_dense/bias"] == "layers/dense/vars/1"
+    query = "self_attention_layer/query/kernel"
+    stored = "_self_attention_layer/query_dense/vars/0"
+    assert places[f"transformer_layer_0/{query}"] == f"layers/transformer_encoder/{stored}"
+    assert places[f"transformer_layer_11/{query}"] == f"layers/transformer_encoder_11/{stored}"
+    assert len(set(places.values())) == len(places) == 5 + 12 * 16 + 2
 
 
 @pytest.mark.parametrize("kind", ["BertTextClassifier", "BertMaskedLM"])
@@ -276,7 +298,7 @@ def test_kernels_with_the_heads_as_one_axis_are_written_too(tmp_path):
         else array
         for name, array in tensors.items()
     }  # fmt: skip
-    assert flat["transformer_layer_0/self_attention/query/kernel"].shape == (6, 6)
+    assert flat["transformer_layer_0/self_attention_layer/query/kernel"].shape == (6, 6)
     write_preset(tmp_path / "out", CONFIG, flat, PIECES, False)
     assert same(preset_tensors(tmp_path / "out"), tensors)
 

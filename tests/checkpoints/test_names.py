@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import names
-from keras_bert.checkpoints.dialects import find_prefix
+from keras_bert.checkpoints.dialects import find_dialect, find_prefix
 from keras_bert.checkpoints.name_table import DIALECTS as ALL_DIALECTS
 from keras_bert.checkpoints.name_table import PREFIXES
 from keras_bert.checkpoints.names import from_ours, to_ours
@@ -93,6 +93,21 @@ def test_every_dialect_brings_back_every_weight_it_has_a_name_for(config, dialec
     for path, array in weights.items():
         assert back.weights[path].tobytes() == array.tobytes(), path
     assert len(weights) >= (35 if dialect != "cyberzhg" else 33)
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_a_dialect_is_known_by_its_own_names_alone(config, dialect):
+    prefix = PREFIXES[dialect]
+    theirs = [name for row in names.rows_of(config) for name in row.sources(dialect, prefix)]
+    assert (find_dialect(theirs), find_prefix(theirs, dialect)) == (dialect, prefix)
+    assert [other for other in ALL_DIALECTS if find_prefix(theirs, other) is not None] == [dialect]
+
+
+def test_our_own_paths_are_no_dialect(config):
+    """`embeddings/token_embedding/embeddings` ends in keras-hub's name, which stands bare there."""
+    ours = [row.ours for row in names.rows_of(config)]
+    assert find_dialect(ours) is None
+    assert find_dialect([f"bert/{path}" for path in ours]) is None
 
 
 def test_kernels_with_an_axis_for_the_heads_are_the_same_numbers(config):

@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from keras_bert.checkpoints import sstable
 from keras_bert.checkpoints.bundle_files import find_bundles
-from keras_bert.checkpoints.crc32c import crc32c, masked_crc32c
 from keras_bert.checkpoints.object_graph import OBJECT_GRAPH, object_graph_names
 from keras_bert.checkpoints.protobuf_wire import bytes_field, int_field, varint
 from keras_bert.checkpoints.tensor_bundle import TensorBundle, write_bundle
 from keras_bert.errors import CheckpointError
+from keras_bert.files.crc32c import masked_crc32c
 
 HEADER = int_field(1, 1) + bytes_field(3, int_field(1, 1))
 ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -709,28 +709,3 @@ def test_the_checkpoint_note_names_one_of_the_folder_or_nothing(tmp_path, state,
 def test_a_folder_that_is_not_there_is_refused_and_an_empty_one_holds_nothing(tmp_path):
     assert find_bundles(tmp_path) == []
     assert "none" in refusal_of(lambda: find_bundles(tmp_path / "none"))
-
-
-# Checksums
-
-
-def test_the_checksum_is_crc_32c():
-    """The values of RFC 3720, B.4, and of the catalogue of CRCs."""
-    assert crc32c(b"123456789") == 0xE3069283
-    assert crc32c(b"") == 0
-    assert crc32c(bytes(32)) == 0x8A9136AA
-    assert crc32c(b"\xff" * 32) == 0x62A8AB43
-    assert crc32c(bytes(range(32))) == 0x46DD794E
-
-
-@pytest.mark.parametrize("lengths", [range(70), (4095, 4096, 65_535, 65_536, 65_540, 131_079, 200_001)])
-def test_the_checksum_of_any_length_is_that_of_its_bytes_one_by_one(lengths):
-    data = np.random.default_rng(0).bytes(max(lengths))
-    expected, register = {}, 0xFFFFFFFF
-    for place, byte in enumerate(data + b"\0"):
-        expected[place] = register ^ 0xFFFFFFFF
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
-    for length in lengths:
-        assert crc32c(data[:length]) == expected[length]

@@ -8,7 +8,7 @@ import pytest
 
 import keras_bert as kb
 from keras_bert.checkpoints.name_table import ROWS
-from keras_bert.checkpoints.vocabulary_change import VocabularyChange, extended
+from keras_bert.checkpoints.vocabulary_change import VocabularyChange, extend_vocabulary
 from keras_bert.cli.main import main
 from keras_bert.errors import UsageError, VocabularyError
 from keras_bert.text.vocabulary import Vocabulary
@@ -72,13 +72,13 @@ def assert_carried(old, new, kept, vocabulary=VOCABULARY):
 
 
 def test_new_pieces_take_the_unused_slots_first_and_the_end_after():
-    new = extended(VOCABULARY, ["covid", "##mab", "spike"])
+    new = extend_vocabulary(VOCABULARY, ["covid", "##mab", "spike"])
     assert new.pieces[1:3] == ("covid", "##mab") and new.pieces[-1] == "spike"
     assert new.pieces[3:-1] == PIECES[3:]
 
 
 def test_without_use_unused_every_old_piece_keeps_its_id():
-    assert extended(VOCABULARY, ["covid"], use_unused=False).pieces == (*PIECES, "covid")
+    assert extend_vocabulary(VOCABULARY, ["covid"], use_unused=False).pieces == (*PIECES, "covid")
 
 
 BAD_PIECES = {
@@ -96,14 +96,14 @@ BAD_PIECES = {
 @pytest.mark.parametrize(("pieces", "said"), BAD_PIECES.values(), ids=BAD_PIECES)
 def test_what_cannot_be_added_is_refused_by_name(pieces, said):
     with pytest.raises(VocabularyError) as refusal:
-        extended(VOCABULARY, pieces)
+        extend_vocabulary(VOCABULARY, pieces)
     assert said in str(refusal.value) and "Expected: " in str(refusal.value)
 
 
 def test_a_special_token_that_is_not_there_is_no_piece_to_add_either():
     without = Vocabulary([piece for piece in PIECES if piece != "[MASK]"])
     with pytest.raises(VocabularyError, match=r"special tokens.*'\[MASK\]'"):
-        extended(without, ["[MASK]"])
+        extend_vocabulary(without, ["[MASK]"])
 
 
 # Where the rows come from. The old row of a piece is its id, so a mean shows what was averaged.
@@ -112,7 +112,7 @@ def test_a_special_token_that_is_not_there_is_no_piece_to_add_either():
 def starts_from(piece, tokenizer=TOKENIZER):
     """The old pieces whose rows a new piece is the mean of: one column a piece."""
     vocabulary = tokenizer.vocabulary
-    change = VocabularyChange(tokenizer, extended(vocabulary, [piece], use_unused=False))
+    change = VocabularyChange(tokenizer, extend_vocabulary(vocabulary, [piece], use_unused=False))
     row = change.weights({TABLE: np.eye(len(vocabulary), dtype="float32")})[TABLE][-1]
     assert row.sum() == pytest.approx(1)
     return {vocabulary.pieces[index] for index in np.flatnonzero(row)}
@@ -140,7 +140,7 @@ def test_a_new_piece_begins_as_the_mean_of_the_pieces_it_was_cut_into(piece, old
 
 
 def test_a_piece_that_is_cut_into_one_piece_twice_counts_it_twice():
-    change = VocabularyChange(TOKENIZER, extended(VOCABULARY, ["coss"], use_unused=False))
+    change = VocabularyChange(TOKENIZER, extend_vocabulary(VOCABULARY, ["coss"], use_unused=False))
     row = change.weights({TABLE: np.eye(len(PIECES), dtype="float32")})[TABLE][-1]
     assert (row[PIECES.index("co")], row[PIECES.index("##s")]) == (np.float32(1 / 3), np.float32(2 / 3))
 
@@ -154,7 +154,7 @@ def test_a_cased_tokeniser_cuts_as_a_cased_one():
 
 
 def test_every_table_of_pieces_is_changed():
-    change = VocabularyChange(TOKENIZER, extended(VOCABULARY, ["covid"], use_unused=False))
+    change = VocabularyChange(TOKENIZER, extend_vocabulary(VOCABULARY, ["covid"], use_unused=False))
     sizes = {"V": len(PIECES)}
     old = {row.ours: np.zeros([sizes.get(letter, 3) for letter in row.shape]) for row in ROWS}
     changed = {path for path, array in change.weights(old).items() if array.shape != old[path].shape}
@@ -164,7 +164,7 @@ def test_every_table_of_pieces_is_changed():
 def test_half_precision_stays_and_a_mean_is_not_rounded_on_the_way():
     table = np.full((len(PIECES), 2), 57600, np.float16)  # twice that is more than float16 holds
     table[PIECES.index("##vid")] = 60160
-    change = VocabularyChange(TOKENIZER, extended(VOCABULARY, ["covid"]))
+    change = VocabularyChange(TOKENIZER, extend_vocabulary(VOCABULARY, ["covid"]))
     found = change.weights({TABLE: table})[TABLE]
     assert found.dtype == np.float16
     np.testing.assert_array_equal(found[1], np.float16(58880))
@@ -175,7 +175,7 @@ def test_half_precision_stays_and_a_mean_is_not_rounded_on_the_way():
 
 @pytest.mark.parametrize("use_unused", [True, False])
 def test_a_longer_vocabulary_keeps_every_row_and_begins_new_ones_as_means(untied, use_unused):
-    vocabulary = extended(VOCABULARY, ["covid", "##ables"], use_unused=use_unused)
+    vocabulary = extend_vocabulary(VOCABULARY, ["covid", "##ables"], use_unused=use_unused)
     new = untied.with_vocabulary(vocabulary)
     assert new.config == untied.config.replace(vocabulary_size=len(PIECES) + (0 if use_unused else 2))
     assert_carried(untied, new, PIECES[3:] if use_unused else PIECES)
@@ -195,7 +195,7 @@ def test_a_shuffled_shorter_vocabulary_moves_the_rows_and_drops_those_of_what_is
 
 def test_the_old_model_stays_as_it_was(untied):
     before = untied.weights()
-    untied.with_vocabulary(extended(VOCABULARY, ["covid"]))
+    untied.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid"]))
     assert len(untied.tokenizer.vocabulary) == untied.config.vocabulary_size == len(PIECES)
     for path, array in untied.weights().items():
         assert array.tobytes() == before[path].tobytes()
@@ -225,7 +225,7 @@ def test_texts_without_new_pieces_have_the_same_outputs_bit_for_bit(head):
 
 
 def test_a_new_piece_is_read_and_changes_the_text_it_is_in(untied):
-    new = untied.with_vocabulary(extended(VOCABULARY, ["covid", "##mab"]))
+    new = untied.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid", "##mab"]))
     assert untied.tokenizer.tokenize("covid filmmab") == ["co", "##vid", "[UNK]"]
     assert new.tokenizer.tokenize("covid filmmab") == ["covid", "film", "##mab"]
     assert list(new.preprocess(["covid"])["token_ids"][0].numpy()) == [4, 1, 5]
@@ -233,7 +233,7 @@ def test_a_new_piece_is_read_and_changes_the_text_it_is_in(untied):
 
 def test_a_tied_masked_lm_stays_tied():
     bert = with_head("masked_lm")
-    new = bert.with_vocabulary(extended(VOCABULARY, ["covid"], use_unused=False))
+    new = bert.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid"], use_unused=False))
     assert DECODER not in new.weights()
     assert new.head_model(new.preprocess(TEXTS))["mlm_logits"].shape[-1] == len(PIECES) + 1
     assert_carried(bert, new, PIECES)
@@ -254,7 +254,7 @@ def test_a_changed_model_trains():
     bert = randomised(
         kb.Bert.from_config(CONFIG, TOKENIZER, "classification", labels=["b", "a"], max_length=9)
     )
-    new = bert.with_vocabulary(extended(VOCABULARY, ["covid"]))
+    new = bert.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid"]))
     new.model.compile()
     before = new.weights()[TABLE][1]
     new.model.fit(new.dataset((["a covid film", "warm"], ["a", "b"])), verbose=0)
@@ -283,7 +283,7 @@ def test_every_option_of_the_tokeniser_stays():
         "never_split": ("co-vid",), "max_length": 7,
     }  # fmt: skip
     bert = kb.Bert(CONFIG, kb.Tokenizer(VOCABULARY, **options))
-    new = bert.with_vocabulary(extended(VOCABULARY, ["co-vid"])).tokenizer
+    new = bert.with_vocabulary(extend_vocabulary(VOCABULARY, ["co-vid"])).tokenizer
     assert {name: getattr(new, name) for name in options} == options
     assert new.tokenize("co-vid") == ["co-vid"]
 
@@ -298,7 +298,7 @@ def test_the_network_keeps_its_precision():
 def test_rows_beyond_the_old_vocabulary_go_and_a_multiple_pads_with_rows_that_are_never_predicted():
     bert = with_head("masked_lm", config=CONFIG.replace(vocabulary_size=24))
     assert bert.with_vocabulary(VOCABULARY).config.vocabulary_size == len(PIECES) == 18
-    new = bert.with_vocabulary(extended(VOCABULARY, ["covid"], use_unused=False), pad_to_multiple=8)
+    new = bert.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid"], use_unused=False), pad_to_multiple=8)
     assert new.config.vocabulary_size == 24
     assert_carried(bert, new, PIECES)
     assert not new.weights()[TABLE][19:].any() and new.weights()[TABLE][18].any()
@@ -335,7 +335,7 @@ def test_new_pieces_that_no_text_is_cut_into_are_named(untied):
         "x" * 201,
     ]
     with pytest.warns(UserWarning) as caught:
-        untied.with_vocabulary(extended(VOCABULARY, pieces))
+        untied.with_vocabulary(extend_vocabulary(VOCABULARY, pieces))
     [message] = [str(warning.message) for warning in caught]
     assert message.startswith(
         "8 of 11 new pieces will never be read from a text: 'Covid', 'covid-19', 'new york',"
@@ -348,14 +348,14 @@ def test_new_pieces_that_no_text_is_cut_into_are_named(untied):
 def test_pieces_that_are_read_give_no_warning(untied):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        untied.with_vocabulary(extended(VOCABULARY, ["covid", "##mab", "是", "[unused7]", "!"]))
+        untied.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid", "##mab", "是", "[unused7]", "!"]))
 
 
 # On disk.
 
 
 def test_a_saved_change_loads_with_the_same_bits_and_answers(tmp_path, untied):
-    new = untied.with_vocabulary(extended(VOCABULARY, ["covid", "##mab", "spike"]))
+    new = untied.with_vocabulary(extend_vocabulary(VOCABULARY, ["covid", "##mab", "spike"]))
     new.save(tmp_path / "out")
     again = kb.load(tmp_path / "out")
     assert again.config == new.config and again.tokenizer.vocabulary == new.tokenizer.vocabulary
@@ -371,7 +371,7 @@ def test_tokens_that_hugging_face_numbers_a_second_time_are_renumbered(tmp_path)
     tokens = {"0": {"content": "[PAD]"}, "3": {"content": "[UNK]"}, "1": {"content": "[unused0]"}}
     path.write_text(json.dumps({**json.loads(path.read_text()), "added_tokens_decoder": tokens}))
     bert.tokenizer = kb.Tokenizer.from_folder(tmp_path)
-    new = bert.with_vocabulary(extended(Vocabulary(PIECES[::-1]), ["covid", "##mab"]))
+    new = bert.with_vocabulary(extend_vocabulary(Vocabulary(PIECES[::-1]), ["covid", "##mab"]))
     assert new.tokenizer.hf_settings["added_tokens_decoder"] == {
         "17": {"content": "[PAD]"}, "14": {"content": "[UNK]"},
     }  # fmt: skip
