@@ -1,7 +1,8 @@
 """The one table of features: what the tensors on the road from text to answer are called.
 
 `token_ids` is `token_ids` in the data pipeline, in `keras.Input`, in the SavedModel's signature and in
-the TFLite signature, because all of them are built from here. Shape letters: `keras_bert.layers`.
+the TFLite signature, because all of them are built from here. Shape letters: `keras_bert.layers`, and P for
+the examples packed into one row.
 """
 
 import dataclasses
@@ -39,6 +40,38 @@ FEATURES = {
             "number of real tokens; served instead of the mask, which servers pad wrongly",
         ),
         Feature("mask_positions", "int32", ("B", "M"), "where the masked slots stand; 0 for unused slots"),
+        Feature("mask_ids", "int32", ("B", "M"), "what stood in the masked slots; 0 for unused slots"),
+        Feature("mask_weights", "float32", ("B", "M"), "1 for used slots, 0 for unused ones"),
+        Feature("next_sentence_label", "int32", ("B",), "0: B really follows A, 1: it is a random text"),
+        # Of rows that hold several examples each
+        Feature("position_ids", "int32", ("B", "T"), "place of each piece in its own example"),
+        Feature("example_ids", "int32", ("B", "T"), "1, 2, ... for the examples of a row, 0 for padding"),
+        Feature(
+            "cls_positions", "int32", ("B", "P"), "where the examples of a row begin; 0 for unused places"
+        ),
+        Feature("example_weights", "float32", ("B", "P"), "1 for examples with a label, 0 for unused places"),
+        Feature("mask_ids", "int32", ("B", "M"), "what stood in the masked slots; 0 for unused slots"),
+        Feature("mask_weights", "float32", ("B", "M"), "1 for masked slots, 0 for unused slots"),
+        Feature(
+            "next_sentence_label",
+            "int32",
+            ("B",),
+            "0: B really follows A, 1: it is other text; (B, P) in packed rows",
+        ),
+        Feature("position_ids", "int32", ("B", "T"), "the place in the example, from 0; 0 for padding"),
+        Feature(
+            "example_ids",
+            "int32",
+            ("B", "T"),
+            "1, 2, ... for the examples packed into a row, 0 for padding; attention stays between equal ones",
+        ),
+        Feature("cls_positions", "int32", ("B", "P"), "where the packed examples begin; 0 for unused places"),
+        Feature(
+            "example_weights",
+            "float32",
+            ("B", "P"),
+            "1 for packed examples with a next_sentence_label, else 0",
+        ),
     )
 }
 

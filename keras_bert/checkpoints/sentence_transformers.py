@@ -115,7 +115,8 @@ def _max_length(network: Path) -> int | None:
 
 def _inside(folder: Path, relative, where: Path) -> Path:
     """A folder named in modules.json, which may be this one or one directly in it."""
-    if not isinstance(relative, str) or set(relative) & set("/\\\0:") or relative in (".", ".."):
+    no_name = not isinstance(relative, str) or set(relative) & set("/\\\0:") or relative in (".", "..")
+    if no_name or not relative.isprintable():  # half a surrogate pair is no name either
         raise CheckpointError(
             f"The path of a module is {quoted(relative)}", where=str(where), expected="a folder beside it"
         )

@@ -11,6 +11,7 @@ import sys
 VERBS = {
     "quickstart": "real weights to a served answer in one command, on bundled or your own sentences",
     "vocabulary": "learn the pieces of a vocab.txt from your texts, measured on held-out ones",
+    "corpus": "turn raw text into pretraining records, in constant memory on every core",
     "finetune": "train a task on your file, save a folder that transformers and kb.load open",
     "evaluate": "score a model on a labelled file",
     "predict": "answer a text, a file, or lines of standard input",

@@ -42,10 +42,10 @@ def define(values):
 def run(values, positional):
     """Learns, writes, prints."""
     from keras_bert.files.atomic import atomic_file
+    from keras_bert.files.processes import num_cores
     from keras_bert.files.text_streams import TextFiles
     from keras_bert.reports.stream_progress import StreamProgress
     from keras_bert.text.learn import learn_vocabulary
-    from keras_bert.text.word_counts import num_cores
 
     reading = {"column": values.text_column, "encoding": values.encoding}
     files = TextFiles(values.input_file, **reading)

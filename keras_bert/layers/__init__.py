@@ -4,6 +4,7 @@ Shape letters, used in every docstring and at the end of lines:
 
     B batch    T query tokens    S key tokens    N heads    H head width    D hidden width
     F feed-forward width    V vocabulary    M masked slots    C classes or choices
+    P examples of a packed row
     E embedding width, which is D unless the embeddings are factorised
 """
 
