@@ -89,4 +89,10 @@ def refuse_link_outside(path):
 
 
 def _is_plain_name(name, suffix: str) -> bool:
-    return isinstance(name, str) and name.endswith(suffix) and not set(name) & set("/\\\0:")
+    # Printable: half a surrogate pair is no name that a file can have.
+    return (
+        isinstance(name, str)
+        and name.endswith(suffix)
+        and name.isprintable()
+        and not set(name) & set("/\\\0:")
+    )

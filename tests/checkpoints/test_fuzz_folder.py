@@ -105,3 +105,15 @@ def test_a_megabyte_in_a_value_is_not_shown_whole(downloaded, key):
     with pytest.raises((CheckpointError, ConfigError)) as refusal:
         read_folder(downloaded)
     assert len(str(refusal.value)) < 5000
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(LAYOUTS / "hf5_sharded", folder)
+    index = folder / "model.safetensors.index.json"
+    raw = json.loads(index.read_text())
+    first = next(iter(raw["weight_map"]))
+    raw["weight_map"][first] = "model-\ud800.safetensors"
+    index.write_text(json.dumps(raw))
+    with pytest.raises(CheckpointError, match="weight_map"):
+        read_folder(folder)
