@@ -90,9 +90,5 @@ def refuse_link_outside(path):
 
 def _is_plain_name(name, suffix: str) -> bool:
     # Printable: half a surrogate pair is no name that a file can have.
-    return (
-        isinstance(name, str)
-        and name.endswith(suffix)
-        and name.isprintable()
-        and not set(name) & set("/\\\0:")
-    )
+    is_name = isinstance(name, str) and name.endswith(suffix) and name.isprintable()
+    return is_name and not set(name) & set("/\\\0:")

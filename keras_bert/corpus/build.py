@@ -9,6 +9,7 @@ same bytes, and what is finished when a process dies need not be done again.
 import collections
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keras_bert.corpus import beam
+from keras_bert.corpus.chinese_words import word_cutter
 from keras_bert.corpus.documents import plan_pieces
 from keras_bert.corpus.manifest import NAME, Manifest, read_manifest, write_manifest
 from keras_bert.corpus.settings import CorpusSettings
@@ -104,6 +106,10 @@ def _plan(files, tokenizer, settings) -> dict:
             where="--vocab_file", expected="[MASK] among its pieces",
             remedy="learn one with `keras-bert vocabulary`, or write [MASK] over an [unused] piece",
         )  # fmt: skip
+    words = settings.chinese_words
+    if words is not None:
+        word_cutter(words)  # refuses now what cannot be read
+        words = sha256_of(words) if os.path.isfile(words) else importlib.metadata.version(words)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(folder)
         hashes = [sha256_of(Path(folder, name)) for name in (VOCABULARY_FILE, CONFIG_FILE)]
@@ -115,6 +121,7 @@ def _plan(files, tokenizer, settings) -> dict:
         "settings": settings.to_dict(),
         "inputs": inputs,
         "vocabulary": {"pieces": len(tokenizer.vocabulary), "sha256": hashes[0], "options": hashes[1]},
+        "words": words,
         "num_shards": settings.num_shards or max(1, -(-files.num_bytes // _SHARD_BYTES)),
         "piece_bytes": min(max(files.num_bytes // _NUM_PIECES, _PIECE_BYTES[0]), _PIECE_BYTES[1]),
     }

@@ -86,9 +86,8 @@ def split_sentences(text: str) -> list[str]:
     sentences, begin = [], len(text) - len(text.lstrip())
     for match in marks.finditer(text, begin):
         if _is_end(text, begin, match):
-            stop = match.end("run") if match["run"] else match.start()
-            if stop > begin:
-                sentences.append(text[begin:stop].rstrip())
+            if sentence := text[begin : match.end("run")].rstrip():
+                sentences.append(sentence)
             begin = match.end()
     rest = text[begin:].strip()
     return [*sentences, rest] if rest else sentences
@@ -96,18 +95,18 @@ def split_sentences(text: str) -> list[str]:
 
 @functools.cache
 def _marks(with_astral: bool) -> re.Pattern:
-    """Every run of marks with what closes after it, the blanks, and the first letter then; or newlines.
+    """A newline, or a run of marks with what closes after it; then the blanks, and the next letter.
 
     Code points over U+FFFF slow a set down, so that only a text which has such marks is searched for them.
-    Every part takes all it can and gives nothing back, which bounds the time.
+    Every part takes all it can and gives nothing back, which bounds the time; one set at the very beginning
+    lets `re` run through what lies between.
     """
     end = f"{_FREE}{_FULL_STOPS}!?{_FREE_ASTRAL if with_astral else ''}"
-    blank = f"[^\\S{_NEWLINES}]"
     # “ and « open in one language and close in another: here they close where white space follows.
     either_way = r"(?:[“‘«‹](?!\S)|[\xa0\u202f]++[»›])?+"
     return re.compile(
-        f"(?P<run>[{end}][{end}{_CLOSING}]*+{either_way})(?P<blanks>{blank}*+)(?=[{_LEADING}]*+(?P<next>.?))"
-        rf"|[{_NEWLINES}]\s*+",
+        f"(?P<run>[{end}{_NEWLINES}](?:(?<![{_NEWLINES}])[{end}{_CLOSING}]*+{either_way})?+)"
+        f"(?P<blanks>[^\\S{_NEWLINES}]*+)(?=[{_LEADING}]*+(?P<next>.?))",
         re.DOTALL,
     )
 
@@ -126,8 +125,8 @@ _MARKS = _FREE_MARKS | frozenset(_FULL_STOPS + "!?")
 
 def _is_end(text: str, begin: int, match: re.Match) -> bool:
     """Whether a match of `_marks` ends the sentence that begins at `begin`."""
-    run, blanks, following = match.group("run", "blanks", "next")
-    if not following or following in _NEWLINES:  # of the text or the line; newlines have no run
+    run, blanks, following = match.groups()
+    if not following or following in _NEWLINES or run in _NEWLINES:  # of the text, or of the line
         return True
     if following in _CONTINUING or following in _MARKS:
         return False

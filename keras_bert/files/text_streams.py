@@ -11,7 +11,7 @@ from keras_bert.files.encodings import open_text
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _TEXT = (".txt",)
-_COMPRESSED = (".gz", ".xz")
+_COMPRESSED = (".gz", ".xz", ".zst")
 # Formats in which a line is not a text: read as text, their markup would be learnt.
 _OTHER_FORMATS = (
     ".tsv",
@@ -26,7 +26,7 @@ _OTHER_FORMATS = (
     ".zip",
     ".tar",
 )
-_GUESSED_RATIO = {".gz": 3, ".xz": 4}  # of text to its compressed form
+_GUESSED_RATIO = {".gz": 3, ".xz": 4, ".zst": 3}  # of text to its compressed form
 
 Record = tuple[str, list[str]]
 
@@ -43,7 +43,7 @@ class TextFiles:
 
     Args:
         paths: str, path, or sequence of them. Files, folders (searched to the bottom for .txt, .jsonl and
-            .ndjson, plain, .gz or .xz) and patterns such as `*.txt`; a str may hold several between commas.
+            .ndjson, plain, .gz, .xz or .zst) and patterns such as `*.txt`; a str may hold several between commas.
         column: str. The field of a JSON object.
         encoding: str or None. None means UTF-8 or what the byte order mark says.
 
@@ -62,7 +62,7 @@ class TextFiles:
     def __iter__(self) -> Iterator[Record]:
         self.num_bytes_read = 0
         for path in self.paths:
-            is_json = _suffix(path) in _JSON_LINES
+            is_json = is_json_lines(path)
             with open_text(path, self.encoding) as lines:
                 for number, line in enumerate(lines, 1):
                     self.num_bytes_read += (
@@ -71,7 +71,8 @@ class TextFiles:
                     where = f"{path}:{number}"
                     if is_json:
                         if not line.isspace():
-                            yield where, _texts_of_object(line, self.column, where)
+                            texts = text_of_object(line, self.column, where)
+                            yield where, [texts] if isinstance(texts, str) else texts
                     else:
                         yield where, [] if line.isspace() else [line.rstrip("\n")]
 
@@ -119,7 +120,7 @@ def _files_of(name: str) -> list[str]:
             raise DataError(
                 "There is no text file in this folder",
                 where=name,
-                expected=".txt, .jsonl or .ndjson files, plain, .gz or .xz",
+                expected=".txt, .jsonl or .ndjson files, plain, .gz, .xz or .zst",
             )
         return found
     if os.path.exists(name):
@@ -144,8 +145,13 @@ def _files_of(name: str) -> list[str]:
     return found
 
 
+def is_json_lines(path: str) -> bool:
+    """Whether a line of a file is a JSON object, by the file's name."""
+    return _suffix(path) in _JSON_LINES
+
+
 def _suffix(path: str) -> str:
-    """The suffix before .gz or .xz, in lower case."""
+    """The suffix before .gz, .xz or .zst, in lower case."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()
@@ -158,8 +164,17 @@ def _text_size(path: str) -> int:
     return size * _GUESSED_RATIO.get(Path(path).suffix.lower(), 1)
 
 
-def _texts_of_object(line: str, column: str, where: str) -> list[str]:
-    """The texts in one field of a JSON object."""
+def text_of_object(line: str, column: str, where: str) -> str | list[str]:
+    """The text, or the list of texts, in one field of a JSON object.
+
+    Args:
+        line: str. The object.
+        column: str. The name of the field.
+        where: str. For the message of an error.
+
+    Raises:
+        DataError: the line is no object, or has no such field, or no text in it.
+    """
     expected = f'an object such as {{"{column}": "..."}} or {{"{column}": ["...", "..."]}}'
     try:
         row = json.loads(line)
@@ -177,7 +192,7 @@ def _texts_of_object(line: str, column: str, where: str) -> list[str]:
             remedy='name the field of the texts: --text_column=NAME (Python: column="NAME")',
         )
     texts = row[column]
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    of_one_kind = [texts] if isinstance(texts, str) else texts
+    if not isinstance(of_one_kind, list) or not all(isinstance(text, str) for text in of_one_kind):
         raise DataError(f"The field {column!r} holds no text", where=where, expected=expected)
     return texts

@@ -319,16 +319,33 @@ def test_records_cut_or_altered_are_read_as_tensorflow_reads_them_or_refused():
         else:
             del record[rng.integers(len(record)) :]
         record = bytes(record)
-        try:
-            found = back([record])
+        try:  # alone it is read by itself, behind a sound one beside that
+            alone, found = back([record]), back([whole[turn % 30], record])
         except DataError as error:
             assert "x.tfrecord" in str(error)
             continue
         accepted += 1
         features = tf.train.Example.FromString(record).features.feature
-        assert features["token_ids"].int64_list.value == found.token_ids.tolist()
-        assert features["segment_b"].int64_list.value == found.b_starts.tolist()
+        assert features["token_ids"].int64_list.value == alone.token_ids.tolist()
+        assert features["segment_b"].int64_list.value == alone.b_starts.tolist()
+        assert_equal(found.take([1]), alone)
     assert accepted > 500
+
+
+def test_a_length_that_disagrees_with_what_holds_it_is_not_read_side_by_side(one_by_one):
+    plain = next(unusual())[1]
+    place = plain.index(b"\x1a") + 1  # the length of the list of ids
+    shorter = plain[:place] + bytes([plain[place] - 1]) + plain[place + 1 :]
+    with pytest.raises(DataError, match="record 1"):
+        back([plain, shorter])
+    assert len(one_by_one) == 2
+
+
+def test_of_two_features_of_one_name_the_later_one_counts_even_if_it_is_empty():
+    label = field(1, 2, field(1, 2, b"next_sentence_label"))
+    record = by_tensorflow(token_ids=[1], segment_b=[1], next_sentence_label=[1]) + field(1, 2, label)
+    assert not tf.train.Example.FromString(record).features.feature["next_sentence_label"].WhichOneof("kind")
+    assert back([record]).next_sentence_label.tolist() == [NO_PAIR]
 
 
 # What is wrong

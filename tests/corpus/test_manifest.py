@@ -107,6 +107,12 @@ def test_what_is_no_json_object_is_refused(tmp_path, text):
     assert "manifest.json" in refusal_of(tmp_path)
 
 
+def test_a_key_that_stands_there_twice_is_refused(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("{", '{"plan": "abc",', 1))
+    assert "a key stands there twice" in refusal_of(folder)
+
+
 def test_another_format_is_refused(folder):
     assert "The format is 2" in changed(folder, lambda value: value.update(format=2))
 

@@ -226,6 +226,18 @@ def test_an_epoch_has_every_example_once_in_another_order_each(corpus, whole):
     assert identities(unshuffled) == examples_of(whole)
 
 
+def test_the_shards_and_the_examples_of_each_have_another_order_in_every_epoch(corpus, whole):
+    number = {text: i for i, text in enumerate(examples_of(whole))}
+    borders, visits, inside = np.cumsum(COUNTS), set(), set()
+    for epoch in range(8):
+        order = [number[text] for text in identities(PretrainingRecords(corpus).batches(1, epoch=epoch))]
+        shards = np.searchsorted(borders, order, side="right")
+        visits.add(tuple(shards[np.append(True, np.diff(shards) != 0)].tolist()))
+        inside.add(tuple(i for i in order if i < COUNTS[0]))
+    assert {len(visit) for visit in visits} == {len(COUNTS)}  # each shard at a stretch
+    assert len(visits) > 3 and len(inside) == 8
+
+
 def test_batches_have_one_size_and_cross_the_borders_of_shards(corpus):
     records = PretrainingRecords(corpus)
     sizes = [len(batch["token_ids"]) for batch in records.batches(32)]
@@ -286,7 +298,10 @@ def test_readers_of_parts_have_the_whole_together(corpus, masker, mode):
                 np.testing.assert_array_equal(found, batch[name])
 
 
-def test_resuming_and_parts_go_together_with_the_last_batch_of_one(tmp_path, tokenizer, masker, mode):
+def test_every_reader_has_a_part_of_the_last_batch_even_if_it_is_empty(
+    tmp_path, tokenizer, masker, mode, monkeypatch
+):
+    monkeypatch.setattr("keras_bert.corpus.batches._AT_ONCE", 1)
     write_corpus(tmp_path / "c", tokenizer, counts=(12, 1))
     records = PretrainingRecords(tmp_path / "c")
     numbers = {len(list(records.batches(6, masker=masker, shard=(i, 6), **mode))) for i in range(6)}
