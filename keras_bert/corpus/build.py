@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -173,12 +174,14 @@ def _hash(plan: dict) -> str:
 
 def _scatter(work: Work, pieces, workers: int, num_bytes: int, progress) -> list[dict]:
     """The first step over all pieces."""
-    results, bytes_read, documents = [], 0, 0
+    results, bytes_read, documents, started = [], 0, 0, time.perf_counter()
     for result in in_order(functools.partial(scatter, work=work), pieces, workers):
         results.append(result)
         bytes_read += result["counts"].get("bytes", 0)
         documents += result["counts"].get("documents", 0)
-        progress("reading", bytes_read, num_bytes, f"{documents:,} documents", "MB", 1e6)
+        rate = documents / (time.perf_counter() - started)
+        detail = f"{documents:,} documents  {rate:,.0f} documents/s"
+        progress("reading", bytes_read, num_bytes, detail, "MB", 1e6)
     return results
 
 

@@ -201,7 +201,8 @@ def _text_documents(lines: Iterable[Line], piece: Piece, end, reading: Reading, 
                 document = _Parts(piece.file, line.place)
             is_between = False
             if document is not None:  # else it began in the piece before
-                counts["cut_lines"] += line.is_first and not line.is_last
+                if line.is_first and not line.is_last:
+                    counts["cut_lines"] += 1
                 is_text = reading.sentences == "text" or not (line.is_first and line.is_last)
                 sentences = split_sentences(line.text) if is_text else [line.text.strip()]
                 yield from document.add(filter(None, sentences), line.num_bytes)

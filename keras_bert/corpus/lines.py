@@ -13,7 +13,8 @@ MAX_BLOCK_CHARACTERS = 100_000
 MAX_BLANK_BYTES = 4096
 _BLOCK = 1 << 16
 _LINE_END = re.compile(rb"\r\n?|\n")
-_CUTS = " \t\n\u3000。！？"  # a long line is cut after one of these, where it has them
+# A long line is cut after one of the first, else of the second, else anywhere between two characters.
+_CUTS = (". ", "! ", "? ", "\n", "。", "！", "？"), (" ", "\t", "\u3000", "，")
 
 
 class Line(NamedTuple):
@@ -36,9 +37,7 @@ class Line(NamedTuple):
     @property
     def is_blank(self) -> bool:
         """Whether this is a whole line with nothing in it."""
-        return (
-            self.is_first and self.is_last and self.num_bytes <= MAX_BLANK_BYTES and not self.text.strip()
-        )
+        return self.is_first and self.is_last and self.num_bytes <= MAX_BLANK_BYTES and not self.text.strip()
 
 
 class RangeLines:
@@ -164,10 +163,13 @@ def blocks_of(text: str) -> Iterator[str]:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """A block, and the rest; cut after white space or the end of a sentence, or where the block is full."""
+    """A block, and the rest."""
     half = MAX_BLOCK_CHARACTERS // 2
-    end = max(text.rfind(mark, half, MAX_BLOCK_CHARACTERS) for mark in _CUTS) + 1 or MAX_BLOCK_CHARACTERS
-    return text[:end], text[end:]
+    for marks in _CUTS:
+        end = max(text.rfind(mark, half, MAX_BLOCK_CHARACTERS) for mark in marks) + 1
+        if end:
+            return text[:end], text[end:]
+    return text[:MAX_BLOCK_CHARACTERS], text[MAX_BLOCK_CHARACTERS:]
 
 
 def _line_before(file, begin: int) -> tuple[int, bool]:

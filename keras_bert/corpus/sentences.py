@@ -1,4 +1,4 @@
-"""Running text to sentences: English, Chinese, Japanese, and whatever else Unicode has an end of sentence for.
+"""Running text to sentences: English, Chinese, Japanese, and what else Unicode has an end of sentence for.
 
 One regular expression finds the marks, in one pass over the text; a few look-ups decide whether each ends a
 sentence. The rules are those of Unicode's Annex 29 with abbreviations added, a mark of ASCII asking for
@@ -27,28 +27,30 @@ _FREE_ASTRAL = (
 _FULL_STOPS = ".…\u2024\ufe52\uff0e"
 # Closing brackets and quotation marks (categories Pe and Pf), and the quotation marks that do both.
 _CLOSING = (
-    "\"')\\]}\xbb\u0f3b\u0f3d\u169c\u2019\u201d\u203a\u2046\u207e\u208e\u2309\u230b\u232a\u2769\u276b\u276d"
-    "\u276f\u2771\u2773\u2775\u27c6\u27e7\u27e9\u27eb\u27ed\u27ef\u2e03\u2e05\u2e0a\u2e0d\u2e1d\u2e21\u2e23"
-    "\u2e25\u2e27\u2e29\u3009\u300b\u300d\u300f\u3011\u3015\u3017\u3019\u301b\u301e\u301f\ufd3e\ufe18\ufe36"
-    "\ufe38\ufe3a\ufe3c\ufe3e\ufe40\ufe42\ufe44\ufe48\ufe5a\ufe5c\ufe5e\uff02\uff07\uff09\uff3d\uff5d\uff60\uff63"
+    "\"')\\]}\xbb\u0f3b\u0f3d\u169c\u2019\u201d\u203a\u2046\u207e\u208e\u2309\u230b\u232a\u2769\u276b"
+    "\u276d\u276f\u2771\u2773\u2775\u27c6\u27e7\u27e9\u27eb\u27ed\u27ef\u2984\u2986\u2988\u298a\u298c"
+    "\u298e\u2990\u2992\u2994\u2996\u2998\u29d9\u29db\u29fd\u2e03\u2e05\u2e0a\u2e0d\u2e1d\u2e21\u2e23"
+    "\u2e25\u2e27\u2e29\u2e56\u2e58\u2e5a\u2e5c\u3009\u300b\u300d\u300f\u3011\u3015\u3017\u3019\u301b"
+    "\u301e\u301f\ufd3e\ufe18\ufe36\ufe38\ufe3a\ufe3c\ufe3e\ufe40\ufe42\ufe44\ufe48\ufe5a\ufe5c\ufe5e"
+    "\uff02\uff07\uff09\uff3d\uff5d\uff60\uff63"
 )
 _NEWLINES = "\n\r\x85\u2028\u2029"
 _LEADING = "\"'(\\[{“‘„‚«‹¿¡*_\\-–—「『（《〈【"  # what may stand before the first letter of a sentence
 _CONTINUING = frozenset(",:;、，：；､،؛")  # no sentence begins with one
 _EAST_ASIAN = "\u2e80"  # where the scripts begin that leave no space after a sentence
 
-# Never the end of a sentence; the end but before a number; the end only before a word that likes to begin one.
+# Never the end of a sentence; the end but before a number; the end only before a word that often begins one.
 _NEVER, _NUMBER, _BEGINNER = range(3)
 _ABBREVIATIONS = {
     **dict.fromkeys(
         "Mr Mrs Ms Messrs Mme Mlle Dr Drs Prof Rev Hon Gen Col Lt Capt Cmdr Maj Sgt Cpl Adm Gov Sen Sens Rep "
-        "Reps Pres St Ste Mt Ft Supt vs v viz cf Cf ca approx resp incl esp e.g E.g i.e I.e eg ie z.B d.h bzw "
-        "mr mrs ms dr prof".split(),
+        "Reps Pres St Ste Mt Ft Supt vs v viz cf Cf ca approx resp incl esp e.g E.g i.e I.e eg ie "
+        "z.B d.h bzw mr mrs ms dr prof".split(),
         _NEVER,
     ),
     **dict.fromkeys(
-        "No Nos no nos Nr p pp P Pp Vol Vols vol vols Fig Figs fig figs Eq Eqs eq eqs Ch ch Chap chap Sec Sect "
-        "sec sect Art art Op op Para para Ver ver c Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split(),
+        "No Nos no nos Nr p pp P Pp Vol Vols vol vols Fig Figs fig figs Eq Eqs eq eqs Ch ch Chap chap Sec "
+        "Sect sec sect Art art Op op Para para Ver ver c Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split(),
         _NUMBER,
     ),
     **dict.fromkeys(
@@ -56,8 +58,8 @@ _ABBREVIATIONS = {
     ),
 }
 _BEGINNERS = frozenset(
-    "The This That These Those It Its He She We They You His Her Their Our My There Then In On At As And But So "
-    "If When While After Before However For From With One Some What Why How Who Not Although Though Since "
+    "The This That These Those It Its He She We They You His Her Their Our My There Then In On At As And But "
+    "So If When While After Before However For From With One Some What Why How Who Not Although Though Since "
     "Because Despite Also Most Many".split()
 )
 _LONGEST = max(map(len, _ABBREVIATIONS)) + 2  # with a bracket or a quotation mark before it
@@ -132,13 +134,14 @@ def _is_end(text: str, begin: int, match: re.Match) -> bool:
         return False
     if run == ".":
         if not blanks:
-            return following >= _EAST_ASIAN <= text[max(begin, match.start() - 1)]
+            before = text[max(begin, match.start() - 1)]
+            return before >= _EAST_ASIAN <= following and not following.isdecimal()
         return not following.islower() and not _is_abbreviation(
             text, begin, match.start(), match.start("next")
         )
     if not _FREE_MARKS.isdisjoint(run):
         return True
-    if not blanks and following < _EAST_ASIAN:
+    if not blanks and (following < _EAST_ASIAN or following.isdecimal()):
         return False
     if "!" in run or "?" in run:  # "Why?" he asked
         return not (following.islower() and run[-1] not in "!?.")

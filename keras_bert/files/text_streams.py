@@ -43,7 +43,8 @@ class TextFiles:
 
     Args:
         paths: str, path, or sequence of them. Files, folders (searched to the bottom for .txt, .jsonl and
-            .ndjson, plain, .gz, .xz or .zst) and patterns such as `*.txt`; a str may hold several between commas.
+            .ndjson, plain, .gz, .xz or .zst) and patterns such as `*.txt`; a str may hold several between
+            commas.
         column: str. The field of a JSON object.
         encoding: str or None. None means UTF-8 or what the byte order mark says.
 

@@ -1,5 +1,6 @@
 """Raw text to records: the same bytes by any number of processes and after any interruption."""
 
+import errno
 import hashlib
 import json
 import os
@@ -199,6 +200,25 @@ def test_static_records_hold_their_masks_and_google_records_their_features(token
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     chosen = np.concatenate([batch["mask_weights"].sum(axis=1) for batch in made["google"]])
     assert chosen.min() >= 1 and chosen.max() <= 20
+
+
+@pytest.mark.parametrize("step", ["piece-000002.0", "pretraining-00003"])
+def test_a_full_disk_is_told_of_and_loses_nothing(
+    step, undisturbed, corpus_files, tokenizer, tmp_path, monkeypatch
+):
+    out, replace = tmp_path / "out", os.replace
+
+    def full(source, target):
+        if step in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OutputError, match="No space left"):
+            build_corpus(corpus_files, out, tokenizer, SETTINGS, num_workers=1)
+    build_corpus(corpus_files, out, tokenizer, SETTINGS, num_workers=1)
+    assert hashes_of(out) == hashes_of(undisturbed)
 
 
 BAD = {

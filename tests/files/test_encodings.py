@@ -1,12 +1,14 @@
 import gzip
 import lzma
 import os
+import sys
 import threading
+import tracemalloc
 
 import pytest
 
-from keras_bert.errors import DataError, UsageError
-from keras_bert.files.encodings import likely_encoding, open_text
+from keras_bert.errors import DataError, MissingExtraError, UsageError
+from keras_bert.files.encodings import is_plain_utf8, likely_encoding, open_text
 
 
 def read(path, encoding=None) -> list[str]:
@@ -143,3 +145,72 @@ def test_errors_of_the_block_pass_through(tmp_path):
 def test_a_line_of_many_megabytes_is_one_line(tmp_path):
     path = write(tmp_path / "a.txt", b"word " * 4_000_000)
     assert [len(line) for line in read(path)] == [20_000_000]
+
+
+def zstd(data: bytes) -> bytes:
+    return pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+
+
+def test_zstandard_reads_as_plain_text_frame_after_frame(tmp_path):
+    text = "".join(f"文 {number * 7919}\n" for number in range(50_000))
+    frames = [zstd(part.encode()) for part in (text[:1000], text[1000:])]
+    assert "".join(read(write(tmp_path / "a.txt", b"".join(frames)))) == text
+
+
+def test_what_is_packed_very_small_is_not_unpacked_at_once(tmp_path):
+    path = write(tmp_path / "a.zst", zstd(b"a" * 300_000_000))
+    tracemalloc.start()
+    try:
+        with open_text(path, max_characters=1000) as lines:
+            assert [len(next(lines)) for _ in range(100)] == [1000] * 100
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:-4] + b"\0" * 4])
+def test_zstandard_that_is_cut_or_altered_is_said_to_be(tmp_path, damage):
+    package = pytest.importorskip("zstandard")
+    whole = package.ZstdCompressor(write_checksum=True).compress(b"".join(b"%d\n" % i for i in range(5000)))
+    with pytest.raises(DataError, match="damaged or cut off"):
+        read(write(tmp_path / "a.zst", damage(whole)))
+
+
+def test_zstandard_without_its_package_names_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    path = write(tmp_path / "a.zst", b"\x28\xb5\x2f\xfdrest")
+    with pytest.raises(MissingExtraError, match=r"keras-bert-kit\[zst\]") as caught:
+        read(path)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_long_line_comes_in_parts_of_which_the_last_has_the_end(tmp_path, end):
+    path = write(tmp_path / "a.txt", f"文bcdefg{end}{end}hij{end}klm".encode("utf-8-sig"))
+    with open_text(path, max_characters=3) as lines:
+        parts = list(lines)
+    assert "".join(parts).removeprefix("\ufeff") == "文bcdefg\n\nhij\nklm"
+    assert max(map(len, parts)) == 3
+
+
+def test_a_wrong_byte_after_a_line_in_parts_names_its_line(tmp_path):
+    path = write(tmp_path / "a.txt", b"a" * 50_000 + b"\n" + b"b" * 50_000 + b"\xe4\n")
+    with pytest.raises(DataError) as caught, open_text(path, max_characters=100) as lines:
+        list(lines)
+    assert caught.value.where == f"{path}:2"
+
+
+def test_only_plain_utf8_may_be_read_from_anywhere(tmp_path):
+    def is_plain(data, encoding=None):
+        return is_plain_utf8(write(tmp_path / "a", data), encoding)
+
+    assert is_plain(b"") and is_plain(b"text") and is_plain(b"\xef\xbb\xbftext") and is_plain(b"a", "UTF8")
+    for data in (gzip.compress(b"a"), lzma.compress(b"a"), b"\x28\xb5\x2f\xfd", b"PK\x03\x04"):
+        assert not is_plain(data)
+    assert not any(is_plain("a".encode(name)) for name in ("utf-16", "utf-32"))
+    assert not is_plain(b"a", "gb18030")
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_plain_utf8(tmp_path / "pipe")
+    for path, encoding, error in ((tmp_path / "none", None, DataError), (tmp_path / "a", "gbkk", UsageError)):
+        with pytest.raises(error):
+            is_plain_utf8(path, encoding)

@@ -39,6 +39,13 @@ def test_a_record_names_its_line_and_a_blank_line_is_an_empty_record(folder):
     ]
 
 
+def test_zstandard_is_found_and_read_as_the_others(tmp_path):
+    compress = pytest.importorskip("zstandard").ZstdCompressor().compress
+    (tmp_path / "a.txt.zst").write_bytes(compress(b"one\ntwo\n"))
+    (tmp_path / "b.jsonl.ZST").write_bytes(compress(b'{"text": "three"}'))
+    assert list(TextFiles(tmp_path).texts()) == ["one", "two", "three"]
+
+
 def test_commas_and_patterns_name_several_files_each_once(folder):
     names = find_text_files(f"{folder}/b.txt, {folder}/**/*.txt*,{folder}/deep/../b.txt")
     assert names == [f"{folder}/deep/../b.txt", f"{folder}/deep/c.txt.xz"]
