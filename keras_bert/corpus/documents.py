@@ -177,7 +177,7 @@ class _Parts:
         """Gives the last part, if there is anything."""
         if self._sentences:
             yield self._taken()
-        elif self._part == 0:
+        else:
             counts["empty_documents"] += 1
 
     def _taken(self) -> Document:

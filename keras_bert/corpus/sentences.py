@@ -50,7 +50,8 @@ _ABBREVIATIONS = {
     ),
     **dict.fromkeys(
         "No Nos no nos Nr p pp P Pp Vol Vols vol vols Fig Figs fig figs Eq Eqs eq eqs Ch ch Chap chap Sec "
-        "Sect sec sect Art art Op op Para para Ver ver c Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split(),
+        "Sect sec sect Art art Op op Para para Ver ver c "
+        "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split(),
         _NUMBER,
     ),
     **dict.fromkeys(

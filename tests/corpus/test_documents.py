@@ -236,6 +236,19 @@ def test_a_line_of_the_longest_length_is_not_cut(tmp_path):
     assert counts["cut_lines"] == 0
 
 
+@pytest.mark.parametrize("mode", ["auto", "lines", "text"])
+def test_a_long_text_in_an_object_is_cut_as_a_long_line_is(tmp_path, small_limits, mode):
+    long, counts = "one two. three, four five six seven eight nine ten", collections.Counter()
+    rows = [{"text": long}, {"text": [long, "eleven. twelve"]}]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    found = [
+        sentence for document in read(path, counts=counts, sentences=mode) for sentence in document.sentences
+    ]
+    cut = ["one two. three, four", "five six seven eight", "nine ten"]
+    assert found[:3] == found[3:6] == cut
+    assert counts["cut_lines"] == 2
+
+
 def test_an_object_over_the_limit_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "MAX_JSON_BYTES", 200_000)
     path = write(tmp_path / "a.jsonl", '{"text": "a"}\n' + json.dumps({"text": "b" * 200_000}) + "\n")
@@ -255,6 +268,13 @@ def test_a_wrong_byte_names_its_line_and_the_likely_encoding(tmp_path, piece_byt
         read(path, piece_bytes)
     assert caught.value.where == f"{path}:91"
     assert sentences(path, encoding="gb18030")[-1][-2:] == ["这家酒店的服务态度很好", "more"]
+
+
+def test_line_ends_are_counted_where_they_lie_between_two_blocks(tmp_path):
+    path = write(tmp_path / "a.txt", b"a" * (2**20 - 1) + b"\r\nb\r\n\r\xe4")
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert caught.value.where == f"{path}:4"
 
 
 def test_a_nul_names_its_line(tmp_path):
