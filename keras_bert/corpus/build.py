@@ -91,6 +91,8 @@ def build_corpus(
             lengths.update({int(length): count for length, count in facts.pop("lengths").items()})
             counts["random_next"] += facts.pop("random_next")
         counts["examples"] = sum(facts["examples"] for facts in written)
+        for leftover in output.glob(".*.stage*"):  # of killed runs: nobody else writes here, we hold the lock
+            leftover.unlink()
         write_manifest(
             output, settings=settings.to_dict(), inputs=plan["inputs"], plan=_hash(plan), counts=counts,
             vocabulary=plan["vocabulary"], lengths=lengths, shards=written,

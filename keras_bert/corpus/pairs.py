@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_bert.corpus.examples import NO_PAIR, Examples, concatenated
-from keras_bert.corpus.random_numbers import bits
+from keras_bert.corpus.random_numbers import bits_of
 from keras_bert.corpus.settings import CorpusSettings
 from keras_bert.corpus.tokens import TokenDocument
 
@@ -73,7 +73,7 @@ def pair(
     ]
     spans = _Spans()
     for number, document in enumerate(documents):
-        rng = random.Random(int(bits(settings.random_seed, _PAIRING, *document.place, copy)))
+        rng = random.Random(bits_of(settings.random_seed, _PAIRING, *document.place, copy))
         if settings.next_sentence:
             _pair_one(number, everything, len(documents), starts, ends, settings, rng, spans)
         else:

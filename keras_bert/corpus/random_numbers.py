@@ -16,6 +16,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio, odd
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _WORD = 2**64 - 1
+_GOLDEN_INT = int(_GOLDEN)
 
 
 def bits(seed: int, *counters) -> np.ndarray:
@@ -31,6 +32,14 @@ def bits(seed: int, *counters) -> np.ndarray:
     state = _mixed(np.add(_words(seed), _GOLDEN))
     for counter in counters:
         state = _mixed(np.add(state, np.multiply(_words(counter), _GOLDEN)))
+    return state
+
+
+def bits_of(seed: int, *counters: int) -> int:
+    """`bits` of plain ints as an int, many times as fast: NumPy's cost is by the call."""
+    state = _mixed_int(seed + _GOLDEN_INT)
+    for counter in counters:
+        state = _mixed_int(state + counter * _GOLDEN_INT)
     return state
 
 
@@ -53,6 +62,13 @@ def _words(values) -> np.ndarray:
             raise TypeError(f"counters are integers. Received: an array of {values.dtype}")
         return values.astype(np.uint64, copy=False)
     return np.array(operator.index(values) & _WORD, np.uint64)
+
+
+def _mixed_int(state: int) -> int:
+    state &= _WORD
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+    state = (state ^ state >> 27) * 0x94D049BB133111EB & _WORD
+    return state ^ state >> 31
 
 
 def _mixed(state) -> np.ndarray:

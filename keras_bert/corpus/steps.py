@@ -20,7 +20,7 @@ from keras_bert.corpus.examples import Examples
 from keras_bert.corpus.manifest import LENGTH_STEP
 from keras_bert.corpus.masking import Masker
 from keras_bert.corpus.pairs import pair
-from keras_bert.corpus.random_numbers import bits
+from keras_bert.corpus.random_numbers import bits, bits_of
 from keras_bert.corpus.settings import CorpusSettings
 from keras_bert.corpus.spill import Layout, SpillWriter, read_shard
 from keras_bert.corpus.tfrecord import framed
@@ -93,7 +93,7 @@ def token_documents(
         if found is None:
             counts["empty_documents"] += 1
             continue
-        key = int(bits(settings.random_seed, _SCATTERING, *found.place))
+        key = bits_of(settings.random_seed, _SCATTERING, *found.place)
         counts["documents" if found.place[2] == 0 else "parts"] += 1
         counts["with_several_sentences"] += len(found.lengths) > 1
         yield key % work.num_shards, key, found

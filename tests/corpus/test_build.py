@@ -140,6 +140,21 @@ def test_a_failure_at_any_moment_loses_nothing(
     assert hashes_of(out) == hashes_of(undisturbed)
 
 
+def test_what_a_killed_run_left_is_cleared_away(undisturbed, corpus_files, tokenizer, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build, "_write", interrupted)
+        build_corpus(corpus_files, out, tokenizer, SETTINGS, num_workers=1)
+    # Its process is a zombie, or its number another's: it looks alive.
+    (out / f".pretraining-00001-of-00005.tfrecord.aa.{os.getppid()}.vm.stage.tfrecord").touch()
+    build_corpus(corpus_files, out, tokenizer, SETTINGS, num_workers=1)
+    assert hashes_of(out) == hashes_of(undisturbed)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.slow
 def test_kill_9_at_random_moments_loses_nothing(undisturbed, corpus_files, tokenizer, tmp_path):
     script = tmp_path / "build.py"

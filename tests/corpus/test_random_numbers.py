@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from keras_bert.corpus.random_numbers import bits, uniforms
+from keras_bert.corpus.random_numbers import bits, bits_of, uniforms
 
 COUNT = np.arange(200_000)
 
@@ -148,3 +148,9 @@ def test_one_flipped_bit_of_a_counter_or_seed_flips_half_of_the_bits():
         for other in (bits(77, counters), bits(77 ^ 2**bit, COUNT[:2000])):
             flipped = np.bitwise_count(base ^ other).mean()
             assert abs(flipped - 32) < 5 * 4 / np.sqrt(2000)  # 64 fair coins have the deviation 4
+
+
+def test_plain_ints_give_the_same_bits():
+    for seed in (0, 1, 12345, 2**64 + 7, -3):
+        for counters in ((), (0,), (1, 2, 3), (2**63, 5), (-1, 2**70)):
+            assert bits_of(seed, *counters) == int(bits(seed, *counters))
