@@ -22,7 +22,7 @@ from pathlib import Path
 from keras_bert.corpus import beam
 from keras_bert.corpus.chinese_words import word_cutter
 from keras_bert.corpus.documents import plan_pieces
-from keras_bert.corpus.manifest import NAME, Manifest, read_manifest, write_manifest
+from keras_bert.corpus.manifest import NAME, WORK, Manifest, read_manifest, write_manifest
 from keras_bert.corpus.settings import CorpusSettings
 from keras_bert.corpus.steps import Work, scatter, write_shard
 from keras_bert.errors import DataError, OutputError, VocabularyError
@@ -33,7 +33,6 @@ from keras_bert.files.processes import in_order, num_cores
 from keras_bert.files.text_streams import TextFiles
 from keras_bert.text.settings import CONFIG_FILE, VOCABULARY_FILE
 
-WORK = "_work"
 # Text of one shard; a process holds one shard at a time, in some twenty times its bytes of ids.
 _SHARD_BYTES = 16 * 10**6
 _PIECE_BYTES = (2**20, 64 * 2**20)

@@ -14,7 +14,7 @@ from keras_bert.files.regular import read_regular
 NAME = "manifest.json"
 LENGTH_STEP = 16  # of the histogram of lengths
 _FORMAT = 1
-_WORK = "_work"  # what `build.py` keeps in a folder until it is finished
+WORK = "_work"  # what `build.py` keeps in a folder until it is finished
 _MAX_BYTES = 2**28
 _EXPECTED = f"the {NAME} that `keras-bert corpus` wrote"
 _REMEDY = "copy the folder again, or build the corpus again in a new folder"
@@ -137,7 +137,7 @@ def read_manifest(folder) -> Manifest:
 def _missing(folder: Path) -> DataError:
     if not folder.is_dir():
         return DataError("There is no such folder", where=str(folder), expected="a corpus")
-    if (folder / _WORK).exists():
+    if (folder / WORK).exists():
         return DataError(
             "The corpus is not finished",
             where=str(folder),

@@ -27,13 +27,14 @@ class CorpusSettings:
         max_predictions_per_seq: int. At most so many of an example.
         do_whole_word_mask: bool. Mask all pieces of a word together.
         max_ngram: int. Mask up to so many words in a row together.
-        chinese_words: str or None. `"jieba"`, or a file with a word a line: Chinese words are wholes too.
+        chinese_words: str or None. `"jieba"`, or a file with a word a line: the records say where Chinese
+            words are, so that masks of whole words take them as wholes.
         format: str. `"keras_bert"`, or `"google"`: the features of Google's script, with static masks.
         sentences: str. `"lines"`: a line is a sentence, a blank line ends a document. `"text"`: running text
             is cut into sentences. `"auto"`: lines in text files, running text in JSON.
         text_column: str. The field of a JSON object.
         encoding: str or None. Of the files; None means UTF-8, or what the byte order mark says.
-        num_shards: int or None. Files to write. None: one for every 64 MB of text.
+        num_shards: int or None. Files to write. None: one for every 16 MB of text.
         random_seed: int. The same seed gives the same bytes.
 
     Raises:
