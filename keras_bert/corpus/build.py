@@ -7,6 +7,7 @@ same bytes, and what is finished when a process dies need not be done again.
 """
 
 import collections
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -83,21 +84,30 @@ def build_corpus(
         if runner is not None:  # the notes it leaves are what the steps below find done
             beam.run(work, pieces, runner, runner_options)
         scattered = _scatter(work, pieces, workers, files.num_bytes, progress)
-        counts = _counted(scattered, settings)
-        written = _write(work, [name for result in scattered for name in result["files"]], workers, progress)
-        lengths = collections.Counter()
-        for facts in written:
-            lengths.update({int(length): count for length, count in facts.pop("lengths").items()})
-            counts["random_next"] += facts.pop("random_next")
-        counts["examples"] = sum(facts["examples"] for facts in written)
-        for leftover in output.glob(".*.stage*"):  # of killed runs: nobody else writes here, we hold the lock
-            leftover.unlink()
-        write_manifest(
-            output, settings=settings.to_dict(), inputs=plan["inputs"], plan=_hash(plan), counts=counts,
-            vocabulary=plan["vocabulary"], lengths=lengths, shards=written,
-        )  # fmt: skip
-        shutil.rmtree(output / WORK)
+        try:
+            counts = _counted(scattered, settings)
+        except DataError:  # only other settings or texts can help: they find the folder as it was
+            _clear(output)
+            raise
+        names = [name for result in scattered for name in result["files"]]
+        _finish(output, plan, counts, _write(work, names, workers, progress))
     return read_manifest(output)
+
+
+def _finish(output: Path, plan: dict, counts: collections.Counter, written: list[dict]):
+    """Writes the manifest, which says that all is there, and takes the work away."""
+    lengths = collections.Counter()
+    for facts in written:
+        lengths.update({int(length): count for length, count in facts.pop("lengths").items()})
+        counts["random_next"] += facts.pop("random_next")
+    counts["examples"] = sum(facts["examples"] for facts in written)
+    for leftover in output.glob(".*.stage*"):  # of killed runs: nobody else writes here, we hold the lock
+        leftover.unlink()
+    write_manifest(
+        output, settings=plan["settings"], inputs=plan["inputs"], plan=_hash(plan), counts=counts,
+        vocabulary=plan["vocabulary"], lengths=lengths, shards=written,
+    )  # fmt: skip
+    shutil.rmtree(output / WORK)
 
 
 def _plan(files, tokenizer, settings) -> dict:
@@ -152,6 +162,15 @@ def _take_up(output: Path, plan: dict, tokenizer):
         with atomic_file(note) as stage:
             stage.write_text(json.dumps(plan))
     tokenizer.save(output)
+
+
+def _clear(output: Path):
+    """Takes back what an unfinished corpus has put into its folder."""
+    shutil.rmtree(output / WORK)
+    for name in (VOCABULARY_FILE, CONFIG_FILE):
+        (output / name).unlink()
+    with contextlib.suppress(OSError):  # it was there before, with something in it
+        output.rmdir()
 
 
 def _other_corpus(output: Path, before: dict, plan: dict) -> OutputError:

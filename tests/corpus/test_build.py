@@ -257,6 +257,16 @@ def test_bad_input_is_named(name, tokenizer, tmp_path):
         )
 
 
+def test_after_a_corpus_without_pairs_the_folder_is_free_for_other_settings(tokenizer, tmp_path):
+    (tmp_path / "text.txt").write_text("a film.\nthe night.\n")
+    with pytest.raises(DataError, match="nonext_sentence"):
+        build_corpus(tmp_path / "text.txt", tmp_path / "out", tokenizer, num_workers=1)
+    assert not (tmp_path / "out").exists()
+    settings = CorpusSettings(next_sentence=False)
+    manifest = build_corpus(tmp_path / "text.txt", tmp_path / "out", tokenizer, settings, num_workers=1)
+    assert manifest.counts["examples"] == 1
+
+
 def test_a_vocabulary_without_mask_is_refused(tmp_path, corpus_files, tokenizer):
     from keras_bert.text.tokenizer import Tokenizer
 
