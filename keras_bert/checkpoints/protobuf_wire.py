@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from keras_bert.checkpoints.json_text import quoted
 from keras_bert.errors import CheckpointError
+from keras_bert.files.varint import varint
 
 # So that a few bytes each cannot keep a reader busy.
 MAX_REPEATED = 2**16
@@ -94,16 +95,6 @@ def text(value: bytes, where: str) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise CheckpointError(f"{quoted(value)} is not UTF-8", where=where) from None
-
-
-def varint(value: int) -> bytes:
-    """A non-negative integer in its variable-length form."""
-    result = bytearray()
-    while value >= 0x80:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
 
 
 def int_field(number: int, value: int) -> bytes:

@@ -11,7 +11,8 @@ import dataclasses
 
 from absl import flags
 
-from keras_bert.corpus.settings import FORMATS, MASKINGS, SENTENCES, CorpusSettings
+from keras_bert.corpus.documents import SENTENCES
+from keras_bert.corpus.settings import FORMATS, MASKINGS, CorpusSettings
 
 REQUIRED = ("input_file", "vocab_file", "output_dir")
 

@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from keras_bert.errors import DataError
+from keras_bert.files.varint import varint
 
 BYTES, FLOAT, INT64 = 1, 2, 3  # the fields of Feature
 KINDS = {BYTES: "bytes", FLOAT: "float", INT64: "int64"}
@@ -49,16 +50,6 @@ def _varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
             is_used[:, place + 1] = goes_on
             sizes += goes_on
     return np.compress(is_used.ravel(), rows.ravel()).tobytes(), sizes
-
-
-def varint(value: int) -> bytes:
-    """A non-negative integer in its variable-length form."""
-    result = bytearray()
-    while value >= 0x80:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
 
 
 @functools.lru_cache(maxsize=2**16)

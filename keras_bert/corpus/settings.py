@@ -2,10 +2,11 @@
 
 import dataclasses
 
+from keras_bert.corpus.documents import SENTENCES
 from keras_bert.corpus.masking import Masking
 from keras_bert.errors import UsageError
 
-MASKINGS, FORMATS, SENTENCES = ("dynamic", "static"), ("keras_bert", "google"), ("auto", "lines", "text")
+MASKINGS, FORMATS = ("dynamic", "static"), ("keras_bert", "google")
 # Google's script made ten copies of every text, each with masks of its own; masks drawn when the records are
 # read make that needless.
 _COPIES = {"dynamic": 1, "static": 10}

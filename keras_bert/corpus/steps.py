@@ -199,22 +199,21 @@ def blocks_of(documents, others, shard: int, work: Work) -> Iterator[tuple[Examp
     """The examples of a shard in the order they are written, and their records."""
     settings, vocabulary = work.settings, _tokenizer(work.output).vocabulary
     frame = vocabulary.cls_id, vocabulary.sep_id
-    place = 0
+    masker, place = Masker(vocabulary, settings.masks, settings.random_seed), 0
     for copy in range(settings.copies):
         examples = pair(documents, settings, copy, frame, others)
         order = np.argsort(bits(settings.random_seed, _SHUFFLING, shard, copy, np.arange(len(examples))))
         for begin in range(0, len(order), _BLOCK):
             some = examples.take(order[begin : begin + _BLOCK])
             indices = shard * 2**40 + place + np.arange(len(some))
-            yield some, framed(_encoded(some, indices, copy, settings, vocabulary))
+            yield some, framed(_encoded(some, indices, copy, settings, masker, vocabulary.pad_id))
             place += len(some)
 
 
-def _encoded(examples: Examples, indices, copy: int, settings, vocabulary) -> list[bytes]:
+def _encoded(examples: Examples, indices, copy: int, settings, masker, pad_id: int) -> list[bytes]:
     if settings.masking == "dynamic":
         return encode_examples(examples)
-    masker = Masker(vocabulary, settings.masks, settings.random_seed)
-    rows = examples.padded(settings.max_seq_length, vocabulary.pad_id)
+    rows = examples.padded(settings.max_seq_length, pad_id)
     masked = masker(rows, copy, indices)
     if settings.format == "keras_bert":
         return encode_masked(masked, examples)
