@@ -41,16 +41,6 @@ FEATURES = {
         ),
         Feature("mask_positions", "int32", ("B", "M"), "where the masked slots stand; 0 for unused slots"),
         Feature("mask_ids", "int32", ("B", "M"), "what stood in the masked slots; 0 for unused slots"),
-        Feature("mask_weights", "float32", ("B", "M"), "1 for used slots, 0 for unused ones"),
-        Feature("next_sentence_label", "int32", ("B",), "0: B really follows A, 1: it is a random text"),
-        # Of rows that hold several examples each
-        Feature("position_ids", "int32", ("B", "T"), "place of each piece in its own example"),
-        Feature("example_ids", "int32", ("B", "T"), "1, 2, ... for the examples of a row, 0 for padding"),
-        Feature(
-            "cls_positions", "int32", ("B", "P"), "where the examples of a row begin; 0 for unused places"
-        ),
-        Feature("example_weights", "float32", ("B", "P"), "1 for examples with a label, 0 for unused places"),
-        Feature("mask_ids", "int32", ("B", "M"), "what stood in the masked slots; 0 for unused slots"),
         Feature("mask_weights", "float32", ("B", "M"), "1 for masked slots, 0 for unused slots"),
         Feature(
             "next_sentence_label",
@@ -71,6 +61,12 @@ FEATURES = {
             "float32",
             ("B", "P"),
             "1 for packed examples with a next_sentence_label, else 0",
+        ),
+        Feature(
+            "record_indices",
+            "int64",
+            ("B",),
+            "the number of the example in its corpus; (B, P) in packed rows, -1 for unused places",
         ),
     )
 }
