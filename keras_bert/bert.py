@@ -9,7 +9,7 @@ import numpy as np
 from keras_bert.checkpoints.sentence_transformers import Pooling
 from keras_bert.checkpoints.vocabulary_change import VocabularyChange
 from keras_bert.config import BertConfig
-from keras_bert.data.pipeline import Rows, batches, open_source
+from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.encoder import bert_encoder
 from keras_bert.errors import ConfigError, UsageError
 from keras_bert.heads import head_model
@@ -121,8 +121,9 @@ class Bert:
             DataError: a row that cannot be used, with file and line.
         """
         self._need_task()
-        rows = Rows(open_source(source, self.task, **reading), self.task)
-        return batches(rows, self._in_graph, batch_size, training=training, seed=seed)
+        return self.task.dataset(
+            source, self._in_graph, batch_size, training=training, seed=seed, **reading
+        )
 
     def preprocess(self, texts, text_pair=None) -> dict:
         """Strings (B,) -> {token_ids, segment_ids, padding_mask: int32 (B, T)}; usable in `Dataset.map`."""
@@ -176,6 +177,12 @@ class Bert:
     def evaluate(self, source, *, batch_size=32, **reading) -> dict:
         """The task's scores over a whole source (as `dataset` takes it), from what `predict` answers."""
         self._need_task()
+        if not self.task.learns_from_rows:
+            if not self.model.compiled:
+                self.model.compile()
+            return self.model.evaluate(
+                self.dataset(source, batch_size, **reading), verbose=0, return_dict=True
+            )
         rows = list(Rows(open_source(source, self.task, **reading), self.task))
         texts = {name: [row[name] for row in rows] for name in rows[0] if name not in self.task.label_columns}
         answers = predict(self.answerer, self.task, texts, batch_size)

@@ -4,7 +4,10 @@ import keras
 
 from keras_bert import features
 from keras_bert.config import BertConfig
-from keras_bert.layers import AttentionScores, BertEmbeddings, ClsPooler, EncoderBlock
+from keras_bert.errors import UsageError
+from keras_bert.layers import AttentionScores, BertEmbeddings, ClsPooler, EncoderBlock, ExampleMask
+
+_PACKED_FEATURES = ("token_ids", "segment_ids", "position_ids", "example_ids")
 
 
 def bert_encoder(config: BertConfig, *, dtype=None, name="bert") -> keras.Model:
@@ -50,6 +53,34 @@ def bert_encoder(config: BertConfig, *, dtype=None, name="bert") -> keras.Model:
     return keras.Model(inputs, {"sequence_output": x, "pooled_output": pooled}, name=name)
 
 
+def packed_encoder(encoder: keras.Model, *, pooled: bool = True) -> keras.Model:
+    """The encoder for rows that hold several examples each; it shares every layer and weight of `encoder`.
+
+    No token sees one of another example of its row: every example gets the vectors that it gets alone.
+
+    Args:
+        encoder: the functional model of `bert_encoder`.
+        pooled: bool. False leaves out `pooled_output`, and with it the input `cls_positions`.
+    Returns:
+        `keras.Model`: {token_ids, segment_ids, position_ids, example_ids: int32 (B, T), cls_positions: int32
+        (B, P)} -> {sequence_output: (B, T, D), pooled_output: (B, P, D)}; what `corpus.row_packing` lays out.
+        What stands at padding and at unused places of P is unspecified, but finite.
+    """
+    names = (*_PACKED_FEATURES, *(("cls_positions",) if pooled else ()))
+    inputs = features.inputs(*names)
+    x = encoder.get_layer("embeddings")(
+        inputs["token_ids"], inputs["segment_ids"], position_ids=inputs["position_ids"]
+    )  # (B, T, D)
+    mask = ExampleMask(name="example_mask")(inputs["example_ids"])  # (B, T, T)
+    for block in _blocks(encoder):
+        x = block(x, padding_mask=mask)  # (B, T, D)
+    outputs = {"sequence_output": x}
+    if pooled:
+        pooler = encoder.get_layer("pooler")
+        outputs["pooled_output"] = pooler(x, cls_positions=inputs["cls_positions"])  # (B, P, D)
+    return keras.Model(inputs, outputs, name=f"packed_{encoder.name}")
+
+
 def attention_scores(encoder: keras.Model) -> keras.Model:
     """A model that shows the attention of every block of `encoder`, sharing its layers.
 
@@ -58,11 +89,22 @@ def attention_scores(encoder: keras.Model) -> keras.Model:
     Returns:
         `keras.Model`: the encoder's inputs -> {block_0, block_1, ...: float32 (B, N, T, S)}; the
         probabilities before dropout.
+    Raises:
+        UsageError: a packed encoder.
     """
-    mask = next(tensor for tensor in encoder.inputs if tensor.name == "padding_mask")
+    if "padding_mask" not in encoder.input:
+        raise UsageError(
+            "Attention is shown of texts, not of packed rows", where="encoder",
+            expected="the functional model of `bert_encoder`",
+        )  # fmt: skip
+    mask = encoder.input["padding_mask"]
     outputs, x = {}, encoder.get_layer("embeddings").output
-    for block in (layer for layer in encoder.layers if isinstance(layer, EncoderBlock)):
+    for block in _blocks(encoder):
         show = AttentionScores(block.attention, name=f"{block.name}_attention_scores")
         outputs[block.name] = show(x, padding_mask=mask)  # (B, N, T, S)
         x = block.output
     return keras.Model(encoder.input, outputs, name="attention_scores")
+
+
+def _blocks(encoder) -> list:
+    return [layer for layer in encoder.layers if isinstance(layer, EncoderBlock)]

@@ -70,3 +70,10 @@ class UsageError(KerasBertError, ValueError):
 
 class TrainingError(KerasBertError, RuntimeError):
     """A training run that cannot go on, such as a loss that is no longer finite."""
+
+
+class Interrupted(KerasBertError):
+    """A run that was stopped from outside, and goes on when the same command is started again.
+
+    The command line prints the message and ends with exit code 75.
+    """

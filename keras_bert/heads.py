@@ -1,6 +1,7 @@
 """The heads of BERT: functional models on an encoder, each a paragraph.
 
-Every model shares the encoder's layers and weights, takes its inputs and gives a dict of float32 logits. The
+Every model shares the encoder's layers and weights, takes its inputs and gives a dict of float32 logits. On a
+`packed_encoder` it gives one answer an example where it gives one a text: (B, P, C) for (B, C). The
 paths of the heads' own weights:
 
     masked_lm/transform/{kernel,bias}   masked_lm/layer_norm/{gamma,beta}   masked_lm/output_bias
@@ -21,7 +22,7 @@ from keras_bert.layers import Classifier, FlattenChoices, MaskedLmHead, Unflatte
 def pretraining(encoder, config, *, tied=True, mask_positions=False) -> keras.Model:
     """Masked pieces and next sentence: {mlm_logits (B, T, V) or (B, M, V), nsp_logits (B, 2)}.
 
-    Class 0 of the next sentence: B really follows A.
+    Class 0 of the next sentence: B really follows A. On a packed encoder: nsp_logits (B, P, 2).
     """
     inputs = _masked_inputs(encoder, mask_positions)
     outputs = {
@@ -47,7 +48,7 @@ def next_sentence(encoder, config) -> keras.Model:
 
 def sequence_classification(encoder, config, *, num_labels) -> keras.Model:
     """One class a text: {logits (B, C)}."""
-    logits = _classifier(num_labels, config)(encoder.output["pooled_output"])  # (B, C)
+    logits = _classifier(num_labels, config)(_pooled(encoder))  # (B, C)
     return keras.Model(encoder.input, {"logits": logits}, name="sequence_classification")
 
 
@@ -66,6 +67,11 @@ def question_answering(encoder, config) -> keras.Model:
 
 def multiple_choice(encoder, config) -> keras.Model:
     """Which of C texts: token_ids, segment_ids, padding_mask (B, C, T) -> {logits (B, C)}."""
+    if set(encoder.input) != set(features.ENCODER_FEATURES):
+        what = f"Choices cannot be packed; the encoder takes {', '.join(encoder.input)}"
+        raise UsageError(
+            what, where="encoder", expected=f"one that takes {', '.join(features.ENCODER_FEATURES)}"
+        )
     inputs = features.inputs(*features.ENCODER_FEATURES, choices=True)
     flat = {name: FlattenChoices(name=f"flat_{name}")(tensor) for name, tensor in inputs.items()}  # (B*C, T)
     scores = _classifier(1, config)(encoder(flat)["pooled_output"])  # (B*C, 1)
@@ -153,7 +159,16 @@ def _masked_lm_logits(inputs, encoder, config, tied):
 
 def _next_sentence_logits(encoder, config):
     classifier = Classifier(2, 0.0, config.initializer_range, name="next_sentence")  # no dropout in BERT
-    return classifier(encoder.output["pooled_output"])  # (B, 2)
+    return classifier(_pooled(encoder))  # (B, 2)
+
+
+def _pooled(encoder):
+    if "pooled_output" not in encoder.output:
+        raise UsageError(
+            "The packed encoder has no vector for an example", where="encoder",
+            expected="one with pooled_output", remedy="make it with packed_encoder(encoder, pooled=True)",
+        )  # fmt: skip
+    return encoder.output["pooled_output"]  # (B, D), or (B, P, D) where it is packed
 
 
 def _classifier(num_labels, config):

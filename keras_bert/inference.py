@@ -51,7 +51,8 @@ class Answerer(tf.Module):
         return self._answer({"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": mask})
 
     def _answer(self, features: dict) -> dict:
-        return self._held.task.answer(self._held.model(features, training=False), features)
+        task = self._held.task
+        return task.answer(task.outputs(self._held.model, features), features)
 
 
 class _Held:

@@ -16,12 +16,14 @@ from keras_bert.checkpoints.checkpoint import (
 )
 from keras_bert.checkpoints.find import find_folder
 from keras_bert.checkpoints.keras_hub import checkpoint_of
-from keras_bert.checkpoints.name_table import DECODER, HEADS, MASKED_LM
+from keras_bert.checkpoints.name_table import DECODER, HEADS, MASKED_LM, NEXT_SENTENCE
 from keras_bert.checkpoints.names import rows
 from keras_bert.checkpoints.tokenizer_files import read_tokenizer
 from keras_bert.errors import UsageError
 from keras_bert.tasks import TASKS, task_class
 from keras_bert.text.tokenizer import Tokenizer
+
+_PRETRAINING = (MASKED_LM, NEXT_SENTENCE)  # heads without classes: what one learnt serves another task too
 
 
 def load(
@@ -114,15 +116,31 @@ def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settin
         return []
     # A task whose classes are fixed has no setting for them; `config.json` names them all the same.
     own_labels = own_settings.get("labels") or checkpoint.labels
-    if is_own_task and _same_classes(own_labels, bert.task.labels):
+    has_all = {part for part in _parts_of(bert.task) if part in HEADS} <= {*parts}
+    if is_own_task and has_all and _same_classes(own_labels, bert.task.labels):
         assign(bert.model, head_weights(checkpoint))
         return []
+    # Parts that the task's head has as well, such as the masked LM of one that has no next sentence.
+    shared = [part for part in parts if part in _PRETRAINING and part in _parts_of(bert.task)]
+    given = head_weights(checkpoint, shared)
+    assign(bert.model, given)
     weights = checkpoint.weights
-    left = [source for row in rows(0, parts) for source in row.sources(weights.dialect, weights.prefix)]
+    others = [part for part in parts if part not in shared]
+    left = [source for row in rows(0, others) for source in row.sources(weights.dialect, weights.prefix)]
     left = [source for source in left if source in weights.stored]
-    encoder = {variable.path for variable in bert.encoder.weights}
-    fresh = [variable.path for variable in bert.model.weights if variable.path not in encoder]
+    known = {variable.path for variable in bert.encoder.weights} | given.keys()
+    fresh = [variable.path for variable in bert.model.weights if variable.path not in known]
+    if not left and not fresh:
+        return []
+    if not left:
+        return [f"{', '.join(fresh)} start fresh"]
+    if not fresh:
+        return [f"not used: {', '.join(left)}"]
     return [f"its head ({checkpoint.head}) is not used: {', '.join(left)}; starts fresh: {', '.join(fresh)}"]
+
+
+def _parts_of(task) -> tuple[str, ...]:
+    return ARCHITECTURES[task.architecture].parts
 
 
 def _task_of(checkpoint) -> tuple[str | None, dict]:

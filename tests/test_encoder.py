@@ -8,6 +8,7 @@ import pytest
 from numpy_bert import batch, by_path, config_with, numpy_bert, random_encoder, run
 
 import keras_bert as kb
+from keras_bert.layers import Dropout
 
 VARIANTS = [
     {},
@@ -143,7 +144,7 @@ def test_epsilon_and_dropout_reach_every_layer():
     config = config_with(dropout=0.3, attention_dropout=0.2)
     layers = list(kb.bert_encoder(config)._flatten_layers())
     epsilons = [layer.epsilon for layer in layers if isinstance(layer, keras.layers.LayerNormalization)]
-    rates = [layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)]
+    rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
     assert epsilons == [0.01] * (1 + 2 * config.num_layers)
     assert sorted(rates) == [0.2] * config.num_layers + [0.3] * (1 + 2 * config.num_layers)
 

@@ -295,6 +295,29 @@ def test_a_head_fits_an_encoder_that_was_saved_and_loaded(tmp_path):
         np.testing.assert_array_equal(output, expected[name])
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_weights_are_those_that_bert_begins_with(tied):
+    # A cut normal distribution for whatever is multiplied with or looked up; it loses 0.12 of its deviation.
+    sizes = {"vocabulary_size": 300, "hidden_dim": 48, "intermediate_dim": 100, "max_sequence_length": 100}
+    config = config_with(**sizes, initializer_range=0.07, embedding_dim=40)
+    model = head_model(kb.bert_encoder(config), config, "pretraining", tied=tied)
+    seen = []
+    for path, values in by_path(model).items():
+        name = path.rpartition("/")[2]
+        if name in ("gamma", "beta", "bias", "output_bias"):
+            assert (values == (name == "gamma")).all(), path
+            continue
+        assert np.abs(values).max() <= 0.14 + 1e-6, path
+        few = 5 / np.sqrt(values.size)  # deviations that a mean may lie off
+        assert values.std() == pytest.approx(0.07 * 0.8796, rel=few), path
+        assert abs(values.mean()) < 0.07 * few, path
+        assert np.abs(values).max() > 0.14 * (1 - few), path
+        seen.append((path, values.ravel()[:12]))
+    assert len({tuple(values) for _, values in seen}) == len(seen)  # none is a copy of another
+    names = {path.rpartition("/")[2] for path, _ in seen}
+    assert names == {"kernel", "embeddings"} | (set() if tied else {"decoder"})
+
+
 def test_two_heads_on_one_encoder_share_its_weights():
     config = one_block()
     encoder, features = random_encoder(config), batch(config)

@@ -1,6 +1,7 @@
 """`keras-bert VERB --flag=value`: finds the verb, parses its flags, turns errors into exit codes.
 
-Exit codes: 0 done; 2 the user's input is at fault, with one message; 1 a fault of ours, with a traceback.
+Exit codes: 0 done; 2 the user's input is at fault, with one message; 75 stopped by a signal or with another
+worker, and the same command goes on from there; 1 a fault of ours, with a traceback.
 """
 
 import importlib
@@ -12,6 +13,7 @@ VERBS = {
     "quickstart": "real weights to a served answer in one command, on bundled or your own sentences",
     "vocabulary": "learn the pieces of a vocab.txt from your texts, measured on held-out ones",
     "corpus": "turn raw text into pretraining records, in constant memory on every core",
+    "pretrain": "train a BERT on such records, from random weights or a checkpoint; resumes exactly",
     "finetune": "train a task on your file, save a folder that transformers and kb.load open",
     "evaluate": "score a model on a labelled file",
     "predict": "answer a text, a file, or lines of standard input",
@@ -19,6 +21,7 @@ VERBS = {
     "convert": "rewrite a checkpoint for transformers, Google's TensorFlow 1 code, or keras-hub",
     "inspect": "say what a model folder is and whether it would load, without TensorFlow",
 }
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: schedulers take it for "start it again"
 
 
 def main(argv=None) -> int:
@@ -42,7 +45,7 @@ def main(argv=None) -> int:
 def _run(verb, rest) -> int:
     from absl import flags
 
-    from keras_bert.errors import KerasBertError
+    from keras_bert.errors import Interrupted, KerasBertError
 
     module = importlib.import_module(f"keras_bert.cli.{verb}")
     values = flags.FlagValues()  # held per verb: two verbs may have one flag with two defaults
@@ -57,6 +60,9 @@ def _run(verb, rest) -> int:
     except flags.Error as error:
         print(f"keras-bert {verb}: {error}\nSee keras-bert {verb} --help.", file=sys.stderr)
         return 2
+    except Interrupted as error:
+        print(f"keras-bert {verb}: {error}", file=sys.stderr)
+        return STOPPED
     except KerasBertError as error:
         print(f"keras-bert {verb}: {error}", file=sys.stderr)
         return 2

@@ -51,6 +51,30 @@ def define_data(values):
         flags.DEFINE_string(f"{name}_column", None, text, flag_values=values)
 
 
+def define_strategy(values):
+    """--strategy and what it needs to know."""
+    flags.DEFINE_enum(
+        "strategy", "none", ["none", "one_device", "mirrored", "multi_worker", "tpu"],
+        "mirrored: all GPUs of this machine; multi_worker: this process is one of several",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_list(
+        "devices", [], "of one_device and mirrored, such as GPU:0,GPU:1 or CPU:0,CPU:1", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "cluster", "tf_config", ["tf_config", "slurm", "kubernetes"],
+        "where multi_worker learns of the others", flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_string("tpu", "", "name of the TPU; local on its own host", flag_values=values)
+
+
+def strategy(values):
+    """The strategy of the flags of `define_strategy`, or None."""
+    from keras_bert.training.strategies import strategy as make
+
+    return make(values.strategy, devices=values.devices, cluster=values.cluster, tpu=values.tpu)
+
+
 def reading(values) -> dict:
     """The flags of `define_data` as arguments of the readers; what was not given is left out."""
     given = {name: values[f"{name}_column"].value for name in COLUMNS}

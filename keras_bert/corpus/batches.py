@@ -6,6 +6,7 @@ there on.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,7 +39,7 @@ class Plan:
         start: int. Batches to leave out, as they were seen before an interruption. What only they need is
             not read, unless examples are packed: then their lengths say where the batch begins.
         shard: (int, int). This reader's number i, from 0, and the number n of all: it takes the i-th of n
-            equal parts of every batch.
+            parts of every batch, which are of one size where n divides it and differ by one where not.
         buckets: bool. Batches of about one length each, padded to it only.
         packed: int or None. Put examples together into rows of so many pieces.
 
@@ -66,11 +67,11 @@ class Plan:
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise UsageError(f"The value is {value!r}", where=name, expected=f"{least} or more")
         reader, num_readers = self.shard
-        if not 0 <= reader < num_readers or self.batch_size % num_readers:
+        if not 0 <= reader < num_readers <= self.batch_size:
             raise UsageError(
                 f"The shard is {self.shard} at a batch size of {self.batch_size}",
                 where="shard",
-                expected="(i, n) with 0 <= i < n, and a batch size that n divides",
+                expected="(i, n) with 0 <= i < n, and n at most the batch size",
             )
         if self.buckets and self.packed is not None:
             raise UsageError("Packed rows need no buckets", where="buckets", expected="one of the two")
@@ -92,9 +93,31 @@ def epoch_batches(records, plan: Plan) -> Iterator[dict[str, np.ndarray]]:
     Args:
         records: PretrainingRecords.
         plan: Plan.
+    Returns:
+        iterator of dicts of NumPy arrays: see `PretrainingRecords.batches`.
     Raises:
         UsageError: the records do not go with the plan; at once.
     """
+    batcher = _batcher(records, plan)
+    if plan.packed is not None:
+        return batcher.packed()
+    return batcher.buckets() if plan.buckets else batcher.plain()
+
+
+def packed_batches(records, plan: Plan) -> Iterator[int]:
+    """The numbers of rows of a packed epoch's batches, of all readers together: no row is built for it.
+
+    Args:
+        records: PretrainingRecords.
+        plan: Plan. Its `start` leaves nothing out here.
+    Raises:
+        UsageError: as `epoch_batches`.
+    """
+    return (len(groups) for _, groups in _batcher(records, plan).packed_groups())
+
+
+def _batcher(records, plan: Plan) -> "_Batcher":
+    """What makes the batches, if the records go with the plan."""
     if plan.masker is not None and records.kind != "dynamic":
         raise UsageError("These records hold their masks", where="masker", expected="None")
     if plan.packed is not None and plan.masker is None and records.kind == "dynamic":
@@ -106,10 +129,7 @@ def epoch_batches(records, plan: Plan) -> Iterator[dict[str, np.ndarray]]:
             expected="a folder with a manifest",
             remedy="name the folder of the files, or say max_length",
         )
-    batcher = _Batcher(records, plan)
-    if plan.packed is not None:
-        return batcher.packed()
-    return batcher.buckets() if plan.buckets else batcher.plain()
+    return _Batcher(records, plan)
 
 
 class _Order:
@@ -202,8 +222,16 @@ class _Batcher:
             number, skip = number + 1, 0
 
     def packed(self):
-        """Rows of several examples; those that fill no batch go on into the next window."""
-        plan, left, number, start = self.plan, None, 0, self.plan.start
+        """Rows of several examples."""
+        for part, groups in itertools.islice(self.packed_groups(), self.plan.start, None):
+            yield self.packed_batch(part, groups)
+
+    def packed_groups(self):
+        """The examples of some batches, and which of them are in each row of one of these batches.
+
+        Examples whose rows fill no batch go on into the next window.
+        """
+        plan, left, number = self.plan, None, 0
         self.end = len(self.order)  # a batch is of rows here, so all examples are read
         while True:
             part = self.window(number)
@@ -215,14 +243,11 @@ class _Batcher:
             groups = pack(part.lengths, plan.packed)
             whole = len(groups) // plan.batch_size * plan.batch_size
             for begin in range(0, whole, plan.batch_size):
-                if start:
-                    start -= 1
-                else:
-                    yield self.packed_batch(part, groups[begin : begin + plan.batch_size])
+                yield part, groups[begin : begin + plan.batch_size]
             rest = groups[whole:]
             if is_last:
-                if rest and not plan.drop_remainder and not start:
-                    yield self.packed_batch(part, rest)
+                if rest and not plan.drop_remainder:
+                    yield part, rest
                 return
             left = part.take(np.sort(np.concatenate(rest))) if rest else None
 
@@ -238,7 +263,7 @@ class _Batcher:
             max((count(group) for group in groups), default=0)
             for count in (lambda group: int(used[group.start : group.stop].sum()), len)
         ]
-        num_slots, num_examples = (-(-width // _WIDTHS) * _WIDTHS for width in widths)
+        num_slots, num_examples = (-(-max(1, width) // _WIDTHS) * _WIDTHS for width in widths)
         return packed_rows(rows, part.lengths, groups, self.plan.packed, self.pad_id, num_slots, num_examples)
 
     def masked(self, part: Part, length: int) -> dict[str, np.ndarray]:
@@ -247,4 +272,5 @@ class _Batcher:
         if self.plan.masker is not None:
             rows = self.plan.masker(rows, self.plan.epoch, part.indices)
         rows.pop("continues", None)
+        rows["record_indices"] = part.indices
         return {**rows, "next_sentence_label": part.label} if self.records.has_pairs else rows

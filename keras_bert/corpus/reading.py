@@ -203,8 +203,9 @@ class PretrainingRecords:
             **options: the other fields of `batches.Plan`: `masker`, `epoch`, `seed`, `shuffle`,
                 `drop_remainder`, `max_length`, `start`, `shard`, `buckets`, `packed`.
         Returns:
-            iterator of dicts of NumPy arrays: what the masker returns, `next_sentence_label` int32 (N,)
-            where there are pairs, and what `row_packing.packed_rows` adds.
+            iterator of dicts of NumPy arrays: what the masker returns, `record_indices` int64 (N,): each
+            example's number in the whole corpus, `next_sentence_label` int32 (N,) where there are pairs,
+            and what `row_packing.packed_rows` makes of these.
         Raises:
             UsageError: options that do not go together; at once, not when the first batch is taken.
         """

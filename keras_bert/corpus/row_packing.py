@@ -72,7 +72,8 @@ def packed_rows(
     """Lays masked examples end to end into rows.
 
     Args:
-        masked: dict. What a `Masker` returns for N examples, and perhaps `next_sentence_label` (N,).
+        masked: dict. What a `Masker` returns for N examples, and perhaps `next_sentence_label` and
+            `record_indices` (N,).
         lengths: int array (N,). Real pieces of each; they come first in its row.
         groups: sequence of sequences of int. The examples of each of the R rows, as `pack` returns them.
         row_length: int. The length T of the new rows.
@@ -85,7 +86,7 @@ def packed_rows(
         `example_ids` (1, 2, ... in a row; 0 for padding): int32 (R, T); `mask_positions` (in the row),
         `mask_ids`: int32 (R, M); `mask_weights`: float32 (R, M); `cls_positions`, `next_sentence_label`:
         int32 (R, P); `example_weights`: float32 (R, P), 1 where there is a label, 0 in unused places and for
-        an example that is no pair.
+        an example that is no pair; `record_indices`: int64 (R, P), -1 in unused places, if they are given.
 
     Raises:
         DataError: a row's examples are too long together.
@@ -183,6 +184,9 @@ def _labels(masked, examples, row, number, starts, sizes, num_examples) -> dict:
         label = np.asarray(masked["next_sentence_label"])[examples]
         rows["next_sentence_label"][row, number] = np.maximum(label, 0)
         rows["example_weights"][row, number] = label >= 0  # NO_PAIR is below
+    if "record_indices" in masked:
+        rows["record_indices"] = np.full(shape, -1, np.int64)
+        rows["record_indices"][row, number] = masked["record_indices"][examples]
     return rows
 
 

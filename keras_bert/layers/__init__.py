@@ -8,9 +8,10 @@ Shape letters, used in every docstring and at the end of lines:
     E embedding width, which is D unless the embeddings are factorised
 """
 
-from keras_bert.layers.attention import AttentionScores, SelfAttention
+from keras_bert.layers.attention import AttentionScores, ExampleMask, SelfAttention
 from keras_bert.layers.choices import FlattenChoices, UnflattenChoices
 from keras_bert.layers.classifier import Classifier
+from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.embeddings import BertEmbeddings
 from keras_bert.layers.encoder_block import EncoderBlock
 from keras_bert.layers.initial import TruncatedNormal, blank_weights
@@ -23,7 +24,9 @@ __all__ = [
     "BertEmbeddings",
     "Classifier",
     "ClsPooler",
+    "Dropout",
     "EncoderBlock",
+    "ExampleMask",
     "FlattenChoices",
     "MaskedLmHead",
     "Projection",

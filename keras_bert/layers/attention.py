@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
@@ -14,16 +15,44 @@ _HIDDEN = -1e9
 
 
 def attention_bias(padding_mask):
-    """What is added to the scores so that padding is never attended to.
+    """What is added to the scores so that only what may be seen is attended to.
 
     Args:
-        padding_mask: int or bool tensor (B, S), 1 for real tokens.
+        padding_mask: int or bool tensor, 1 for what may be seen: (B, S) for all queries alike, or (B, T, S).
     Returns:
-        float32 tensor (B, 1, 1, S): 0 for real tokens, a large negative number for padding.
+        float32 tensor (B, 1, 1, S) or (B, 1, T, S): 0 for what may be seen, else a large negative number.
     """
     hidden = 1.0 - ops.cast(padding_mask, "float32")
     # expand_dims, not [:, None, None, :]: indexing with None becomes a Flex op in TFLite.
-    return ops.expand_dims(ops.expand_dims(hidden * _HIDDEN, 1), 1)
+    bias = ops.expand_dims(hidden * _HIDDEN, 1)
+    return ops.expand_dims(bias, 1) if len(bias.shape) == 3 else bias
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class ExampleMask(keras.layers.Layer):
+    """Which tokens of packed rows may see one another: those of one example.
+
+        example_ids 1 1 2 0  ->  1 1 0 0
+                                 1 1 0 0
+                                 0 0 1 0
+                                 0 0 0 0     padding sees nothing and is not seen
+
+    Call arguments:
+        example_ids: int tensor (B, T), one number for each example of a row, 0 for padding.
+    Returns:
+        int32 tensor (B, T, T), to be the `padding_mask` of `SelfAttention`.
+    """
+
+    def call(self, example_ids):
+        queries, keys = ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1)
+        seen = ops.logical_and(ops.equal(queries, keys), ops.not_equal(keys, 0))
+        return ops.cast(seen, "int32")  # (B, T, T)
+
+    def compute_output_shape(self, example_ids_shape):
+        return (*example_ids_shape, example_ids_shape[1])
+
+    def compute_output_spec(self, example_ids):
+        return keras.KerasTensor(self.compute_output_shape(example_ids.shape), dtype="int32")
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -41,9 +70,10 @@ class SelfAttention(keras.layers.Layer):
         initializer_range: float. Standard deviation of the truncated normal of new kernels.
     Call arguments:
         inputs: float tensor (B, T, D).
-        padding_mask: int or bool tensor (B, T), 1 for real tokens; None means all are real.
+        padding_mask: int or bool tensor (B, T), 1 for real tokens, or (B, T, T), 1 where a token may see
+            another; None means that all are real and may.
     Returns:
-        Float tensor (B, T, D). Rows of padding are unspecified.
+        Float tensor (B, T, D). Rows of padding are unspecified, but finite.
     Raises:
         ValueError: `num_heads` does not divide D.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.
@@ -54,7 +84,7 @@ class SelfAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.initializer_range = initializer_range
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, inputs_shape, padding_mask_shape=None):
         width = inputs_shape[-1]

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
@@ -26,7 +27,7 @@ class Classifier(Projection):
         kwargs.setdefault("kernel_initializer", TruncatedNormal(stddev=initializer_range))
         super().__init__(units, **kwargs)
         self.dropout = dropout
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def call(self, inputs, training=None):
         return super().call(self.dropout_layer(inputs, training=training), training=training)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
 
@@ -11,14 +12,14 @@ from keras_bert.layers.projection import Projection
 class BertEmbeddings(keras.layers.Layer):
     """The input layer of BERT.
 
-        x = token_embedding(token_ids) + position_embedding[:T] + segment_embedding(segment_ids)
+        x = token_embedding(token_ids) + position_embedding(position_ids) + segment_embedding(segment_ids)
         x = dropout(norm(x))
         x = embedding_projection(x)        # only where the tables are factorised, E unlike D
 
     Args:
         vocabulary_size: int. Rows V of the token table.
         hidden_dim: int. Width D.
-        max_sequence_length: int. Rows of the position table; longer inputs are refused.
+        max_sequence_length: int. Rows of the position table; inputs longer than it need `position_ids`.
         num_segments: int. Rows of the segment table.
         dropout: float in [0, 1).
         layer_norm_epsilon: float.
@@ -27,13 +28,14 @@ class BertEmbeddings(keras.layers.Layer):
     Call arguments:
         token_ids: int tensor (B, T).
         segment_ids: int tensor (B, T).
+        position_ids: int tensor (B, T), the place of each piece in its example; None means 0, 1, ... T - 1.
         return_table: bool. Give the token table itself, which a masked-language-model head multiplies by.
             As a second call of this layer in a functional model the table stays one variable, in training
             as in a model that was saved and loaded.
     Returns:
         Float tensor (B, T, D); the token table (V, E) with `return_table`.
     Raises:
-        ValueError: T is known and larger than `max_sequence_length`.
+        ValueError: T is known and larger than `max_sequence_length`, and there are no `position_ids`.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3 and figure 2; factorised:
     Lan et al. 2019, https://arxiv.org/abs/1909.11942, section 3.1.
     """
@@ -73,7 +75,7 @@ class BertEmbeddings(keras.layers.Layer):
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm"
         )
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.embedding_projection = None
         if self.width != hidden_dim:
             self.embedding_projection = Projection(
@@ -83,7 +85,7 @@ class BertEmbeddings(keras.layers.Layer):
                 name="embedding_projection",
             )
 
-    def build(self, token_ids_shape, segment_ids_shape=None):
+    def build(self, token_ids_shape, segment_ids_shape=None, position_ids_shape=None):
         self.token_embedding.build(token_ids_shape)
         self.position_embedding.build(token_ids_shape)
         self.segment_embedding.build(token_ids_shape)
@@ -91,25 +93,32 @@ class BertEmbeddings(keras.layers.Layer):
         if self.embedding_projection is not None:
             self.embedding_projection.build((*token_ids_shape, self.width))
 
-    def call(self, token_ids, segment_ids=None, training=None, return_table=False):
+    def call(self, token_ids, segment_ids=None, position_ids=None, training=None, return_table=False):
         if return_table:
             return ops.cast(self.token_embedding.embeddings, self.compute_dtype)  # (V, E)
+        x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)  # (B, T, E)
+        if position_ids is None:
+            x = x + ops.expand_dims(self.position_embedding(self._places(token_ids)), 0)  # (B, T, E)
+        else:
+            x = x + self.position_embedding(position_ids)  # (B, T, E)
+        x = self.dropout_layer(self.layer_norm(x), training=training)  # (B, T, E)
+        return x if self.embedding_projection is None else self.embedding_projection(x)  # (B, T, D)
+
+    def _places(self, token_ids):
         length = token_ids.shape[1]
         if length is not None and length > self.max_sequence_length:
             raise ValueError(
                 "The input is longer than the position table. Received: "
                 f"length={length}, max_sequence_length={self.max_sequence_length}"
             )
-        positions = ops.arange(ops.shape(token_ids)[1], dtype="int32")  # (T,)
-        x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)  # (B, T, E)
-        x = x + ops.expand_dims(self.position_embedding(positions), 0)  # (B, T, E)
-        x = self.dropout_layer(self.layer_norm(x), training=training)  # (B, T, E)
-        return x if self.embedding_projection is None else self.embedding_projection(x)  # (B, T, D)
+        return ops.arange(ops.shape(token_ids)[1], dtype="int32")  # (T,)
 
-    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None):
+    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None, position_ids_shape=None):
         return (*token_ids_shape, self.hidden_dim)
 
-    def compute_output_spec(self, token_ids, segment_ids=None, training=None, return_table=False):
+    def compute_output_spec(
+        self, token_ids, segment_ids=None, position_ids=None, training=None, return_table=False
+    ):
         table = (self.vocabulary_size, self.width)
         shape = table if return_table else self.compute_output_shape(token_ids.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

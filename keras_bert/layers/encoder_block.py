@@ -3,6 +3,7 @@
 import keras
 
 from keras_bert.layers.attention import SelfAttention
+from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
 from keras_bert.layers.projection import Projection
@@ -25,9 +26,10 @@ class EncoderBlock(keras.layers.Layer):
         initializer_range: float. Standard deviation of the truncated normal of new kernels.
     Call arguments:
         inputs: float tensor (B, T, D).
-        padding_mask: int or bool tensor (B, T), 1 for real tokens.
+        padding_mask: int or bool tensor (B, T), 1 for real tokens, or (B, T, T), 1 where a token may see
+            another.
     Returns:
-        Float tensor (B, T, D). Rows of padding are unspecified.
+        Float tensor (B, T, D). Rows of padding are unspecified, but finite.
     Raises:
         ValueError: `num_heads` does not divide D, or the activation is unknown.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.
@@ -73,7 +75,7 @@ class EncoderBlock(keras.layers.Layer):
         )
 
     def _dropout(self, name):
-        return keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name=name)
+        return Dropout(self.dropout, dtype=self.dtype_policy, name=name)
 
     def _projection(self, units, name, activation=None):
         initializer = TruncatedNormal(stddev=self.initializer_range)

@@ -47,6 +47,39 @@ def tanh(x):
 ACTIVATIONS = {"gelu": gelu, "gelu_approximate": gelu_approximate, "relu": relu, "silu": silu, "tanh": tanh}
 
 
+def hashed(state, *words):
+    """Takes further words into a hash, one after the other: every bit of the result depends on all of them.
+
+    The result's upper bits are as good as random numbers; of its lower 16 that is only true once another word
+    was taken in.
+
+    Args:
+        state: uint32 tensor. What was hashed before, or the first word.
+        *words: int tensors that broadcast with it; their lower 32 bits count.
+    Returns:
+        uint32 tensor of the shape they broadcast to.
+    """
+    for word in words:
+        # The sum keeps the word 0 from being 0 after mixing too.
+        word = _mixed(ops.add(ops.cast(word, "uint32"), _uint32(0x9E3779B9)))
+        state = _mixed(ops.bitwise_xor(state, word))
+    return state
+
+
+def _mixed(x):
+    """A bijection of the 32-bit numbers in which every bit changes about half of the upper ones.
+
+    C. Wellons' lowbias32 (https://nullprogram.com/blog/2018/07/31/) without its last step, x ^ (x >> 16): the
+    next call begins with it, and a comparison, which is decided by the upper bits, does not miss it.
+    """
+    x = ops.multiply(ops.bitwise_xor(x, ops.right_shift(x, _uint32(16))), _uint32(0x7FEB352D))
+    return ops.multiply(ops.bitwise_xor(x, ops.right_shift(x, _uint32(15))), _uint32(0x846CA68B))
+
+
+def _uint32(number):
+    return ops.convert_to_tensor(number, dtype="uint32")
+
+
 def unset(shape, dtype):
     """A tensor that is about to be overwritten: none of its numbers is defined, no memory is taken yet."""
     if keras.backend.backend() != "tensorflow":

@@ -6,25 +6,7 @@ from keras import ops
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
 from keras_bert.layers.projection import Projection
-
-
-def gather_slots(inputs, mask_positions):
-    """The vectors at the masked slots of every row.
-
-    Args:
-        inputs: float tensor (B, T, D).
-        mask_positions: int tensor (B, M), each in [0, T).
-    Returns:
-        Float tensor (B*M, D).
-    """
-    batch, length, width = ops.shape(inputs)
-    firsts = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1)
-    positions = ops.cast(mask_positions, "int32")
-    # A place outside its own row must not fall on a neighbour's: it points behind the last row instead,
-    # where the backend raises (NumPy, TensorFlow on a CPU) or gives NaN (JAX).
-    inside = ops.logical_and(positions >= 0, positions < length)
-    flat = ops.where(inside, firsts + positions, batch * length)  # (B, M)
-    return ops.take(ops.reshape(inputs, (-1, width)), ops.reshape(flat, (-1,)), axis=0)  # (B*M, D)
+from keras_bert.layers.slots import gather_slots
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

@@ -9,6 +9,7 @@ from keras_bert.errors import UsageError
 
 TASKS = {
     "classification": "keras_bert.tasks.classification:Classification",
+    "pretraining": "keras_bert.tasks.pretraining:Pretraining",
 }
 
 

@@ -1,5 +1,6 @@
 """The contract that training, `predict` and export all use, so that nothing is decoded twice."""
 
+from keras_bert.data.pipeline import Rows, batches, open_source
 from keras_bert.errors import UsageError
 
 
@@ -20,6 +21,7 @@ class Task:
     label_columns = ()  # columns that only training and evaluation need
     architecture = None  # the Hugging Face class whose folder this task saves
     main_score = ""  # the score that a higher value of means a better model
+    learns_from_rows = True  # of text with labels; else `dataset` reads something else
 
     def __init__(self, max_length: int = 128):
         # [CLS], one piece of text, [SEP].
@@ -69,9 +71,18 @@ class Task:
         """In graph: label columns (B, ...) -> (y, sample_weight), as `fit` takes them."""
         raise NotImplementedError
 
+    def dataset(self, source, tokenizer, batch_size, *, training=False, seed=0, **reading):
+        """Batches of (x, y, sample weights) for `fit`, see `Bert.dataset`."""
+        rows = Rows(open_source(source, self, **reading), self)
+        return batches(rows, tokenizer, batch_size, training=training, seed=seed)
+
     def head(self, encoder, config):
         """The `BertModel` on top of `encoder`, with the task's losses and metrics as defaults."""
         raise NotImplementedError
+
+    def outputs(self, model, features: dict):
+        """In graph: what the model makes of features of texts that are to be answered."""
+        return model(features, training=False)
 
     def answer(self, outputs, features: dict) -> dict:
         """In graph: the model's outputs -> dense tensors, the outputs of the serving signature."""

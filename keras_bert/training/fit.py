@@ -1,11 +1,11 @@
 """Fine-tuning with `model.fit`: the schedule from the number of steps, and what is watched meanwhile."""
 
 import math
-import time
 
 import keras
 
 from keras_bert.errors import TrainingError
+from keras_bert.training.metrics_log import MetricsLog  # noqa: F401 (found here by those who fit)
 from keras_bert.training.optimizer import AdamW
 from keras_bert.training.schedule import WarmupLinear
 
@@ -60,44 +60,3 @@ class StopWhenNotFinite(keras.callbacks.Callback):
                 f"The loss is {loss} at batch {batch + 1}", expected="a finite loss",
                 remedy="lower --learning_rate, or lengthen the warm-up; a model trained so far is not saved",
             )  # fmt: skip
-
-
-class MetricsLog(keras.callbacks.Callback):
-    """Keeps the course of a run as rows, for `metrics.jsonl` and the plot.
-
-    Args:
-        batch_size: int. Examples a step.
-        every: int. Steps between two rows.
-
-    Attributes:
-        rows: list of dict: step, epoch, examples_per_second and Keras' logs; rows with `val_` entries end
-            an epoch.
-    """
-
-    def __init__(self, batch_size=32, every=10):
-        super().__init__()
-        self.batch_size, self.every = batch_size, every
-        self.rows, self.step, self.epoch = [], 0, 0
-
-    def on_train_begin(self, logs=None):
-        self.since, self.steps_since = time.perf_counter(), 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        self.steps_since += 1
-        if self.step % self.every == 0:
-            now = time.perf_counter()
-            rate = self.steps_since * self.batch_size / (now - self.since)
-            self.since, self.steps_since = now, 0
-            self._append({**(logs or {}), "examples_per_second": round(rate, 2)})
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._append(logs or {})
-        self.since, self.steps_since = time.perf_counter(), 0
-
-    def _append(self, values):
-        numbers = {name: float(value) for name, value in values.items()}
-        self.rows.append({"step": self.step, "epoch": self.epoch, **numbers})

@@ -1,26 +1,57 @@
 """`BertModel`: the functional model that `fit` trains."""
 
+import contextlib
+
 import keras
+from keras import ops
+
+from keras_bert.errors import UsageError
+from keras_bert.training.losses import GlobalMean, RowLoss
+
+if keras.backend.backend() == "tensorflow":
+    from keras_bert.training.distribution import DistributedModel
+else:
+    DistributedModel = keras.Model
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
-class BertModel(keras.Model):
+class BertModel(DistributedModel):
     """A functional Keras model that knows its task's losses and metrics.
 
     Built as `BertModel(inputs, outputs)`. It behaves as any Keras model; only `compile()` without arguments
-    is completed from the task: its loss, its metrics, and AdamW.
+    is completed from the task: its loss, its metrics, and AdamW. Under a `tf.distribute` strategy it trains
+    the same model on any number of replicas, see training/distribution.py.
     """
 
     # Functions without arguments that make fresh objects: metrics hold state and belong to one compile.
     default_loss = None
     default_metrics = None
+    default_weighted_metrics = None
+    _global_losses = None
+    _loss_trackers = ()
 
-    def with_defaults(self, loss, metrics) -> "BertModel":
-        """Sets what `compile()` uses where it is given nothing; returns the model."""
-        self.default_loss, self.default_metrics = loss, metrics
+    def with_defaults(self, loss, metrics=None, weighted_metrics=None) -> "BertModel":
+        """Sets what `compile()` uses where it is given nothing; returns the model.
+
+        Args:
+            loss: function that makes the loss, or the dict of losses by output.
+            metrics, weighted_metrics: functions that make a list, or a dict of lists by output.
+        """
+        self.default_loss = loss
+        self.default_metrics, self.default_weighted_metrics = metrics, weighted_metrics
         return self
 
-    def compile(self, optimizer=None, loss=None, metrics=None, jit_compile=False, **kwargs):
+    def compile(
+        self,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        jit_compile=False,
+        *,
+        accumulation_steps=1,
+        dropout_by_record=False,
+        **kwargs,
+    ):
         """Keras' `compile`, with the task's defaults.
 
         Args:
@@ -29,23 +60,83 @@ class BertModel(keras.Model):
             loss, metrics: None means the task's.
             jit_compile: bool. Off by default: batches are as long as their longest text, and XLA would
                 compile the whole step again for every new length.
+            accumulation_steps: int. Every batch is trained in so many parts, one after the other, whose
+                gradients are added up before the one update: the memory of a part, the result of the batch.
+            dropout_by_record: bool. Dropout masks follow from the seed, the step and each row's
+                `record_indices` alone, so that they do not depend on the number of replicas. Slower.
             **kwargs: as Keras.
         """
-        if optimizer is None:
-            from keras_bert.training.optimizer import AdamW
+        if (
+            isinstance(accumulation_steps, bool)
+            or not isinstance(accumulation_steps, int)
+            or accumulation_steps < 1
+        ):
+            raise UsageError(
+                f"The value is {accumulation_steps!r}", where="accumulation_steps", expected="1 or more"
+            )
+        corrected = keras.backend.backend() == "tensorflow"
+        if not corrected and (accumulation_steps > 1 or dropout_by_record):
+            raise UsageError(
+                "accumulation_steps and dropout_by_record need the TensorFlow backend", where="compile",
+                remedy="give the optimizer gradient_accumulation_steps, which Keras' other backends know",
+            )  # fmt: skip
+        self.accumulation_steps, self.dropout_by_record = accumulation_steps, dropout_by_record
+        with self.distribute_strategy.scope() if corrected else contextlib.nullcontext():
+            if optimizer is None:
+                from keras_bert.training.optimizer import AdamW
 
-            optimizer = AdamW()
-        if loss is None and self.default_loss is not None:
-            loss = self.default_loss()
-        if metrics is None and self.default_metrics is not None:
-            metrics = self.default_metrics()
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
+                optimizer = AdamW()
+            if loss is None and self.default_loss is not None:
+                loss = self.default_loss()
+            if metrics is None and kwargs.get("weighted_metrics") is None:
+                metrics = self.default_metrics and self.default_metrics()
+                kwargs["weighted_metrics"] = self.default_weighted_metrics and self.default_weighted_metrics()
+            if corrected:
+                optimizer = self.corrected(optimizer, jit_compile)
+            super().compile(
+                optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs
+            )
+            self._global_losses = _global_losses(loss, kwargs.get("loss_weights"))
+            outputs = self._global_losses or ()
+            self._loss_trackers = _Trackers(outputs if len(outputs) > 1 else ())
 
     def compile_from_config(self, config):
         # Keras loads a model whose `compile` is overridden uncompiled, without the state of its optimizer.
         # Ours takes Keras' own arguments, so it can be compiled again as it was.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def losses_of(self, y, sample_weight):
+        """The losses with what they are of: list of (GlobalMean, weight, output, target, sample weights)."""
+        rows = []
+        for output, (loss, weight) in self._global_losses.items():
+            target = y if output is None else y[output]
+            given = sample_weight[output] if isinstance(sample_weight, dict) else sample_weight
+            rows.append((loss, weight, output, target, given))
+        return rows
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The sum of the losses of all outputs, and of what layers added; a float32 scalar.
+
+        Within `losses.known_totals` it is one replica's share: the shares of all replicas add up to the loss.
+        """
+        if self._global_losses is None:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        parts = []
+        for loss, weight, output, target, given in self.losses_of(y, sample_weight):
+            value = loss(target, y_pred if output is None else y_pred[output], given)
+            self._loss_trackers.add(output, loss, value, loss.total(target, given))
+            parts.append(weight * value)
+        parts += [self._aggregate_additional_loss(loss) for loss in self.losses]
+        return ops.sum(ops.stack(parts)) if len(parts) > 1 else parts[0]
+
+    @property
+    def metrics(self):
+        return [*super().metrics, *self._loss_trackers]
+
+    def get_metrics_result(self):
+        # Keras puts the output's name before the metric's: mlm_logits_accuracy. Not the logits are accurate.
+        return {name.replace("_logits_", "_"): value for name, value in super().get_metrics_result().items()}
 
     def fit(self, x=None, y=None, *, shuffle=None, **kwargs):
         """Keras' `fit`; `shuffle` is only asked of arrays.
@@ -55,3 +146,43 @@ class BertModel(keras.Model):
         if shuffle is None:
             shuffle = not hasattr(x, "element_spec")
         return super().fit(x, y, shuffle=shuffle, **kwargs)
+
+
+def _global_losses(loss, loss_weights) -> dict | None:
+    """{output or None: (GlobalMean, weight)}; None where the losses are nested as only Keras knows."""
+    by_output = loss if isinstance(loss, dict) else {None: loss}
+    weights = (
+        loss_weights if isinstance(loss_weights, dict) else dict.fromkeys(by_output, loss_weights or 1.0)
+    )
+    simple = (str, keras.losses.Loss)
+    if not all(isinstance(one, simple) or callable(one) for one in by_output.values()):
+        return None
+    if any(isinstance(weight, list | tuple) for weight in weights.values()):
+        return None
+    return {
+        output: (one if isinstance(one, GlobalMean) else RowLoss(one), weights.get(output, 1.0))
+        for output, one in by_output.items()
+        if one is not None
+    }
+
+
+class _Trackers:
+    """The loss of each output over an epoch, where there are several: sum of weight * value / sum of weights.
+
+    Out of sight of Keras, which would keep those of an earlier compile.
+    """
+
+    def __init__(self, outputs):
+        self._means = {
+            name: keras.metrics.Mean(name=f"{name.removesuffix('_logits')}_loss") for name in outputs
+        }
+
+    def __iter__(self):
+        return iter(self._means.values())
+
+    def add(self, output, loss, value, own_total):
+        """Counts a loss, or one replica's share of it, in."""
+        if output in self._means:
+            mean = self._means[output]
+            mean.total.assign_add(value * loss.divisor(own_total))
+            mean.count.assign_add(own_total)

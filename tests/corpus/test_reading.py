@@ -1,6 +1,5 @@
 """Reading pretraining records: exact orders, resume, parts of a batch, and every kind of damage."""
 
-import collections
 import gzip
 import hashlib
 import json
@@ -9,68 +8,19 @@ import warnings
 
 import numpy as np
 import pytest
+from written_corpus import COUNTS, LENGTH, SLOTS, assert_same, made, write_corpus
 
-from keras_bert.corpus.dataset import dataset
-from keras_bert.corpus.example_proto import encode_examples, encode_google, encode_masked
-from keras_bert.corpus.examples import NO_PAIR, Examples, concatenated
-from keras_bert.corpus.manifest import write_manifest
+from keras_bert.corpus.example_proto import encode_examples
+from keras_bert.corpus.examples import concatenated
 from keras_bert.corpus.masking import Masker, Masking
 from keras_bert.corpus.reading import PretrainingRecords
 from keras_bert.corpus.tfrecord import framed, payloads
 from keras_bert.errors import DataError, UsageError
-from keras_bert.files.manifest import sha256_of
-
-COUNTS = (40, 25, 1, 55)
-LENGTH, SLOTS = 32, 5
-
-
-def made(number, seed, pairs=True) -> Examples:
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(5, LENGTH + 1, number)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    return Examples(
-        rng.integers(5, 28, starts[-1]).astype(np.int32),
-        starts,
-        (rng.integers(2, lengths - 1) if pairs else lengths).astype(np.int32),
-        (rng.integers(0, 2, number) if pairs else np.full(number, NO_PAIR)).astype(np.int8),
-    )
 
 
 @pytest.fixture
 def masker(tokenizer):
     return Masker(tokenizer.vocabulary, Masking(0.15, SLOTS), seed=3)
-
-
-def encoded(examples, first, kind, masker):
-    if kind == "dynamic":
-        return encode_examples(examples)
-    masked = masker(examples.padded(LENGTH), 0, first + np.arange(len(examples)))
-    if kind == "static":
-        return encode_masked(masked, examples)
-    return encode_google({**masked, "next_sentence_label": examples.next_sentence_label.astype(np.int32)})
-
-
-def write_corpus(folder, tokenizer, masker=None, kind="dynamic", counts=COUNTS, pairs=True) -> Examples:
-    """A folder as the builder leaves it; returns its examples in order."""
-    folder.mkdir(exist_ok=True)
-    tokenizer.save(folder)
-    parts, shards, first = [made(count, seed, pairs) for seed, count in enumerate(counts)], [], 0
-    for number, part in enumerate(parts):
-        path = folder / f"pretraining-{number:05d}-of-{len(counts):05d}.tfrecord"
-        path.write_bytes(framed(encoded(part, first, kind, masker)))
-        first += len(part)
-        facts = {"examples": len(part), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        shards.append({"name": path.name, **facts})
-    whole = concatenated(parts)
-    settings = {"max_seq_length": LENGTH, "max_predictions_per_seq": SLOTS, "next_sentence": pairs}
-    settings |= {"masking": "dynamic" if kind == "dynamic" else "static"}
-    settings |= {"format": "google" if kind == "google" else "keras_bert"}
-    write_manifest(
-        folder, settings=settings, inputs=[], plan="", counts={"examples": len(whole)}, shards=shards,
-        vocabulary={"sha256": sha256_of(folder / "vocab.txt"), "pieces": len(tokenizer.vocabulary)},
-        lengths=collections.Counter((whole.lengths // 16).tolist()),
-    )  # fmt: skip
-    return whole
 
 
 @pytest.fixture
@@ -133,14 +83,6 @@ def examples_of(whole) -> list[bytes]:
     ]
 
 
-def assert_same(found, expected):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
-        assert one.keys() == other.keys()
-        for name in one:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
 # What a corpus says of itself
 
 
@@ -175,12 +117,13 @@ def test_records_with_masks_give_the_masks_they_were_written_with(tmp_path, toke
     whole = write_corpus(tmp_path / "c", tokenizer, masker, kind)
     expected = masker(whole.padded(LENGTH), 0, np.arange(len(whole)))
     expected["next_sentence_label"] = whole.next_sentence_label.astype(np.int32)
+    indices = {"record_indices": np.arange(len(whole))}
     sources = [tmp_path / "c", str(tmp_path / "c/*.tfrecord"), sorted((tmp_path / "c").glob("*.tfrecord"))]
     for source in sources:
         records = PretrainingRecords(source)
         assert records.kind == kind
         batches = records.batches(len(whole), shuffle=False, max_length=LENGTH)
-        assert_same(list(batches), [expected])
+        assert_same(list(batches), [expected | indices])
     first = PretrainingRecords(tmp_path / "c").masked(0)
     assert_same([first], [{name: rows[: COUNTS[0]] for name, rows in expected.items()}])
 
@@ -289,13 +232,16 @@ def test_resuming_at_any_batch_gives_the_rest_of_the_epoch(corpus, masker, mode)
 def test_readers_of_parts_have_the_whole_together(corpus, masker, mode):
     records = PretrainingRecords(corpus)
     expected = list(records.batches(6, masker=masker, **mode))
-    for readers in (2, 3):
+    for readers in (2, 3, 4):
         parts = [list(records.batches(6, masker=masker, shard=(i, readers), **mode)) for i in range(readers)]
         assert {len(batches) for batches in parts} == {len(expected)}
         for number, batch in enumerate(expected):
             for name in ("token_ids", "padding_mask", "segment_ids"):
                 found = np.concatenate([batches[number][name] for batches in parts])
                 np.testing.assert_array_equal(found, batch[name])
+            found = np.concatenate([batches[number]["record_indices"].ravel() for batches in parts])
+            expected_indices = batch["record_indices"].ravel()
+            np.testing.assert_array_equal(found[found >= 0], expected_indices[expected_indices >= 0])
 
 
 def test_every_reader_has_a_part_of_the_last_batch_even_if_it_is_empty(
@@ -351,7 +297,7 @@ def test_an_example_that_is_too_long_is_refused(corpus):
     "options",
     [
         {"batch_size": 0}, {"batch_size": 2.5}, {"epoch": -1}, {"start": -1}, {"shard": (2, 2)},
-        {"shard": (0, 3)}, {"buckets": True, "packed": 64}, {"packed": 64}, {"max_length": 0},
+        {"shard": (0, 5)}, {"buckets": True, "packed": 64}, {"packed": 64}, {"max_length": 0},
     ],
 )  # fmt: skip
 def test_options_that_do_not_go_together_are_refused_at_once(corpus, options):
@@ -363,32 +309,6 @@ def test_records_with_masks_take_no_masker(tmp_path, tokenizer, masker):
     write_corpus(tmp_path / "c", tokenizer, masker, "static")
     with pytest.raises(UsageError, match="hold their masks"):
         PretrainingRecords(tmp_path / "c").batches(4, masker=masker)
-
-
-# TensorFlow
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"buckets": True}, {"packed": 64}, {"drop_remainder": False}], ids=str
-)
-def test_a_dataset_has_the_same_batches_epoch_after_epoch(corpus, masker, options):
-    records = PretrainingRecords(corpus)
-    expected = list(records.batches(8, masker=masker, epoch=4, start=2, **options))
-    expected += list(records.batches(8, masker=masker, epoch=5, **options))
-    found = dataset(records, 8, num_epochs=2, epoch=4, start=2, masker=masker, **options)
-    for _ in range(2):  # every iteration begins at the same place
-        assert_same(list(found.as_numpy_iterator()), expected)
-    if "packed" not in options:
-        assert int(found.cardinality()) == len(expected)
-    if options.get("drop_remainder", True):
-        assert found.element_spec["token_ids"].shape[0] == 8
-
-
-def test_a_dataset_of_records_with_masks_and_one_of_plain_rows(tmp_path, corpus, tokenizer, masker):
-    write_corpus(tmp_path / "c", tokenizer, masker, "google")
-    for source in (tmp_path / "c", corpus):
-        records = PretrainingRecords(source)
-        assert_same(list(dataset(records, 8).as_numpy_iterator()), list(records.batches(8)))
 
 
 # Damage

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bert.layers import SelfAttention
+from keras_bert.layers import AttentionScores, EncoderBlock, ExampleMask, SelfAttention
 from keras_bert.layers.attention import attention_bias
 
 B, T, N, D = 3, 6, 2, 8
@@ -83,6 +83,48 @@ def test_the_bias_of_the_mask_is_zero_for_real_tokens_and_hides_padding():
     bias = array(attention_bias(MASK))
     assert bias.shape == (B, 1, 1, T)
     assert (bias[:, 0, 0][MASK == 1] == 0).all() and (bias[:, 0, 0][MASK == 0] <= -1e9).all()
+
+
+# Who sees whom: two examples and padding, no order, and a token that sees nothing.
+SEEN = np.zeros((B, T, T), "int32")
+SEEN[0, :2, :2] = SEEN[0, 2:5, 2:5] = 1
+SEEN[1] = np.random.default_rng(2).integers(0, 2, (T, T)) | np.eye(T, dtype=int)
+SEEN[2, :5] = 1
+
+
+def test_a_mask_may_say_for_every_token_what_it_sees():
+    layer = attention()
+    outputs, shown = array(layer(X, SEEN)), array(AttentionScores(layer)(X, SEEN))
+    sees = SEEN.any(axis=-1)
+    assert (~sees).sum() == 2
+    for t in range(T):  # the row of a token of a full mask is a mask for all of that token's own
+        np.testing.assert_allclose(
+            outputs[:, t][sees[:, t]], array(layer(X, SEEN[:, t]))[:, t][sees[:, t]], rtol=0, atol=1e-6
+        )
+    hidden = np.broadcast_to(SEEN[:, None] == 0, shown.shape) & sees[:, None, :, None]
+    assert (shown[hidden] == 0).all() and np.isfinite(outputs).all()
+    np.testing.assert_allclose(shown.sum(axis=-1), 1.0, rtol=0, atol=1e-6)
+    assert array(attention_bias(SEEN)).shape == (B, 1, T, T)
+
+
+def test_the_same_mask_for_every_token_is_a_mask_of_tokens():
+    block = EncoderBlock(N, 16, dropout=0.0, attention_dropout=0.0)
+    repeated = np.repeat(MASK[:, None], T, axis=1)
+    for layer in (attention(), block):
+        np.testing.assert_array_equal(array(layer(X, repeated)), array(layer(X, MASK)))
+
+
+def test_tokens_of_one_example_see_one_another_and_padding_sees_nothing():
+    ids = np.array([[1, 1, 2, 0], [3, 0, 3, 1]], "int32")
+    expected = [
+        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]],
+        [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]],
+    ]
+    mask = ExampleMask()(ids)
+    assert keras.backend.standardize_dtype(mask.dtype) == "int32"
+    np.testing.assert_array_equal(array(mask), expected)
+    symbolic = ExampleMask()(keras.Input((None,), dtype="int32"))
+    assert (symbolic.shape, symbolic.dtype) == ((None, None, None), "int32")
 
 
 def test_what_padding_holds_does_not_change_real_tokens():

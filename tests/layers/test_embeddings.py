@@ -93,6 +93,20 @@ def test_an_input_longer_than_the_position_table_is_refused(layer):
         layer(long, long)
 
 
+def test_positions_may_be_given_and_are_counted_from_zero_otherwise(layer):
+    counted = np.tile(np.arange(4, dtype="int32"), (2, 1))
+    np.testing.assert_allclose(outputs(layer, position_ids=counted), outputs(layer), rtol=0, atol=1e-6)
+    turned = outputs(layer, IDS[:, ::-1], SEGMENTS[:, ::-1], position_ids=counted[:, ::-1])
+    np.testing.assert_allclose(turned[:, ::-1], outputs(layer), rtol=0, atol=1e-6)
+
+
+def test_a_row_of_packed_examples_may_be_longer_than_the_position_table(layer):
+    twice = [np.tile(rows, 2) for rows in (IDS, SEGMENTS, np.arange(4, dtype="int32")[None].repeat(2, 0))]
+    y = outputs(layer, twice[0], twice[1], position_ids=twice[2])
+    for half in (y[:, :4], y[:, 4:]):
+        np.testing.assert_allclose(half, outputs(layer), rtol=0, atol=1e-6)
+
+
 def test_dropout_drops_in_training_only(layer):
     rebuilt = BertEmbeddings.from_config({**layer.get_config(), "dropout": 0.5})
     rebuilt(IDS, SEGMENTS)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from keras_bert.layers import ClsPooler
 
@@ -24,3 +25,35 @@ def test_a_rebuilt_pooler_has_the_same_configuration():
 
 def test_the_shape_is_known_before_the_batch_is():
     assert ClsPooler(4)(keras.Input((None, 4))).shape == (None, 4)
+    places = keras.Input((None,), dtype="int32")
+    assert ClsPooler(4)(keras.Input((None, 4)), cls_positions=places).shape == (None, None, 4)
+
+
+def test_every_packed_example_is_pooled_from_its_own_first_token():
+    pooler = ClsPooler(4)
+    everywhere = np.stack([pooler(X[:, t:]) for t in range(5)], axis=1)  # (B, T, D)
+    places = np.array([[0, 3], [4, 4], [2, 0]], "int32")
+    expected = np.take_along_axis(everywhere, places[..., None], axis=1)
+    np.testing.assert_allclose(pooler(X, cls_positions=places), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="what lies outside is the backend's choice"
+)
+def test_a_place_outside_of_its_row_is_no_place_of_the_next_row():
+    for place in (-1, 5):
+        with pytest.raises(Exception, match="indices"):
+            ClsPooler(4)(X, cls_positions=np.array([[0], [place], [0]], "int32"))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_saved_pooler_comes_back(packed, tmp_path):
+    inputs = {"x": keras.Input((None, 4), name="x")}
+    if packed:
+        inputs["cls_positions"] = keras.Input((None,), dtype="int32", name="cls_positions")
+    model = keras.Model(inputs, ClsPooler(4)(inputs["x"], cls_positions=inputs.get("cls_positions")))
+    model.save(tmp_path / "pooler.keras")
+    loaded = keras.saving.load_model(tmp_path / "pooler.keras")
+    features = {"x": X, "cls_positions": np.array([[0, 3]] * 3, "int32")}
+    features = {name: features[name] for name in inputs}
+    np.testing.assert_array_equal(loaded(features), model(features))

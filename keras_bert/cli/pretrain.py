@@ -1,0 +1,136 @@
+"""Pretrains a BERT on records, from random weights or from a checkpoint, on any number of devices.
+
+--input_file is a folder that `keras-bert corpus` built, or TFRecords of Google's script. --preset begins with
+random weights and the corpus' vocabulary; --model_dir goes on with a checkpoint, which takes on the corpus'
+vocabulary where that is another one. Killed or stopped (exit code 75), the same command goes on from the last
+saved state, bit for bit. OUTPUT_DIR holds model/, metrics.jsonl, history.png, tensorboard/ and a README.md.
+The last line printed is one JSON object of the scores on --eval_file.
+"""
+
+import json
+
+from absl import flags
+
+from keras_bert.cli import options
+from keras_bert.errors import UsageError
+
+REQUIRED = ("input_file", "output_dir")
+_INTEGERS = (
+    ("train_batch_size", 256, "examples (rows, if packed) of a step, all replicas together"),
+    ("eval_batch_size", 64, "the same for the evaluation"),
+    ("accumulation_steps", 1, "train a batch in so many parts, to need less memory"),
+    ("num_train_steps", None, "steps of the whole run"),
+    ("num_train_epochs", None, "the same in passes over the records; without both, one pass"),
+    ("eval_steps", None, "steps between two evaluations; without it a tenth of the run, at most 1000"),
+    ("log_steps", None, "steps between two lines of metrics.jsonl; without it a fiftieth, at most 100"),
+    ("save_steps", None, "steps between two saved states, beside --save_seconds"),
+)
+_MASKS = ("masked_lm_prob", "max_predictions_per_seq")
+
+
+def define(values):
+    """The flags of `pretrain`."""
+    options.define_model(values)
+    options.define_activation(values)
+    flags.DEFINE_string(
+        "input_file", None, "pretraining records: a folder, files, patterns", flag_values=values
+    )
+    flags.DEFINE_string("eval_file", None, "held-out records to evaluate on", flag_values=values)
+    flags.DEFINE_string("output_dir", None, "folder of the run", flag_values=values)
+    flags.DEFINE_string(
+        "preset", None, "a size from random weights, in place of --model_dir", flag_values=values
+    )
+    flags.DEFINE_string(
+        "vocab_file", None, "vocab.txt of records that have none beside them", flag_values=values
+    )
+    for name, default, text in _INTEGERS:
+        flags.DEFINE_integer(name, default, text, 1, flag_values=values)
+    flags.DEFINE_integer("max_skipped", 0, "so many damaged examples may be left out", 0, flag_values=values)
+    define_objectives(values)
+    define_optimizer(values)
+    options.define_strategy(values)
+
+
+def define_objectives(values):
+    """What is learnt, and how rows are laid out."""
+    flags.DEFINE_bool("masked_lm", True, "learn masked pieces", flag_values=values)
+    flags.DEFINE_bool(
+        "next_sentence", None, "learn next sentence; without it where there are pairs", flag_values=values
+    )
+    flags.DEFINE_float(
+        "masked_lm_prob", None, "share of masked pieces; without it the corpus'", 0.0, 1.0, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "max_predictions_per_seq", None, "masked pieces at most; likewise", 1, flag_values=values
+    )
+    flags.DEFINE_bool("packed", False, "put several examples into a row, isolated", flag_values=values)
+    flags.DEFINE_bool("buckets", False, "batches of about one length each", flag_values=values)
+    flags.DEFINE_float("dropout", None, "of the --preset", 0.0, 0.99, flag_values=values)
+    flags.DEFINE_bool(
+        "dropout_by_record",
+        False,
+        "dropout that does not depend on the number of replicas",
+        flag_values=values,
+    )
+
+
+def define_optimizer(values):
+    """How the weights are updated."""
+    flags.DEFINE_enum("optimizer", "adamw", ["adamw", "lamb"], "the optimizer", flag_values=values)
+    flags.DEFINE_float("learning_rate", 1e-4, "highest rate", 0.0, flag_values=values)
+    flags.DEFINE_enum(
+        "schedule", "linear", ["linear", "polynomial", "cosine", "stable_decay"],
+        "of the rate, after the warm-up",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_integer("warmup_steps", None, "steps in which the rate rises", 0, flag_values=values)
+    flags.DEFINE_float(
+        "warmup_proportion", 0.01, "the same as a share of the steps", 0.0, 1.0, flag_values=values
+    )
+    flags.DEFINE_float("weight_decay", 0.01, "of kernels and embeddings", 0.0, flag_values=values)
+    flags.DEFINE_float(
+        "layer_decay", None, "rate of a block over that of the next", 0.0, 1.0, flag_values=values
+    )
+    flags.DEFINE_float(
+        "clip_norm", 1.0, "largest norm of all gradients together; 0: any", 0.0, flag_values=values
+    )
+    flags.DEFINE_float(
+        "ema", None, "momentum of averaged weights, which are then saved", 0.0, 1.0, flag_values=values
+    )
+    flags.DEFINE_enum(
+        "precision", "float32", ["float32", "mixed_bfloat16"], "of the arithmetic", flag_values=values
+    )
+    flags.DEFINE_integer("random_seed", 0, "of weights, masks, dropout and order", 0, flag_values=values)
+    flags.DEFINE_float("save_seconds", 600, "seconds between two saved states", 0.0, flag_values=values)
+
+
+def run(values, positional):
+    """Trains, evaluates, saves."""
+    if bool(values.model_dir) == bool(values.preset):
+        raise UsageError("Nothing to start from, or two starts", expected="either --model_dir or --preset")
+    if values.dropout is not None and not values.preset:
+        raise UsageError("--dropout is of the --preset; a checkpoint has its own", expected="--preset")
+    options.start_tensorflow()
+    strategy = options.strategy(values)
+    from keras_bert.recipes.pretrain import PretrainRun, pretrain
+
+    same = (
+        "input_file", "output_dir", "eval_file", "model_dir", "preset", "vocab_file", "activation",
+        "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
+        "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
+        "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
+        "dropout_by_record", "eval_steps", "log_steps", "save_steps", "save_seconds", "max_skipped",
+    )  # fmt: skip
+    dropout = values.dropout
+    settings = PretrainRun(
+        **{name: values[name].value for name in same},
+        lowercase=values.do_lower_case,
+        max_length=options.task_settings(values).get("max_length"),
+        config={} if dropout is None else {"dropout": dropout, "attention_dropout": dropout},
+        masks={name: values[name].value for name in _MASKS if values[name].value is not None},
+        dtype=values.precision,
+        seed=values.random_seed,
+    )
+    _, scores = pretrain(settings, strategy)
+    if scores is not None:
+        print(json.dumps(scores))

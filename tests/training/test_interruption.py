@@ -1,0 +1,95 @@
+"""What TensorFlow says of a lost worker becomes one message; workers that are one process are asked nothing."""
+
+import sys
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from keras_bert.cli import main as cli
+from keras_bert.errors import DataError, Interrupted
+from keras_bert.training.interruption import Workers, peers_watched
+
+LOST = (
+    "Collective ops is aborted by: recvmsg:Connection reset by peer\n"
+    "Additional GRPC error information from remote target /job:worker/replica:0/task:1 while calling RecvBuf"
+)
+
+
+class TwoWorkers:
+    """What `peers_watched` asks of a strategy."""
+
+    class extended:
+        @staticmethod
+        def _in_multi_worker_mode():
+            return True
+
+    class cluster_resolver:
+        task_type, task_id = "worker", 0
+
+        @staticmethod
+        def cluster_spec():
+            return tf.train.ClusterSpec({"worker": ["a:1", "b:1"]})
+
+    num_replicas_in_sync = 2
+
+
+class Resumed:
+    saved_step = 1200
+
+
+@pytest.mark.parametrize(
+    "kind", [tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError]
+)
+def test_a_lost_worker_is_named_with_the_way_on(kind):
+    told = "The worker 1 is gone.*aborted by: recvmsg.*start all workers again.*goes on from step 1,200"
+    with pytest.raises(Interrupted, match=told), peers_watched(TwoWorkers, Resumed):
+        raise kind(None, None, LOST)
+
+
+def test_other_errors_pass_through():
+    fault = tf.errors.InternalError(None, None, "Failed to launch a kernel")
+    for error in (fault, DataError("a"), ValueError("b")):
+        with pytest.raises(type(error)) as caught, peers_watched(TwoWorkers):
+            raise error
+        assert caught.value is error
+    with pytest.raises(tf.errors.UnavailableError), peers_watched(tf.distribute.get_strategy()):
+        raise tf.errors.UnavailableError(None, None, LOST)
+
+
+def test_one_process_is_its_own_chief_and_sums_are_its_values():
+    workers = Workers(tf.distribute.get_strategy())
+    assert workers.is_chief and workers.count == 1
+    assert workers.any(True, False) == [True, False]
+    np.testing.assert_array_equal(workers.gathered(np.ones((1, 3))), np.ones((1, 3)))
+
+
+def test_a_chief_counts_before_the_workers():
+    assert (Workers(TwoWorkers).count, Workers(TwoWorkers).index) == (2, 0)
+
+    class WithChief(TwoWorkers):
+        class cluster_resolver(TwoWorkers.cluster_resolver):
+            @staticmethod
+            def cluster_spec():
+                return tf.train.ClusterSpec({"chief": ["c:1"], "worker": ["a:1", "b:1"]})
+
+    workers = Workers(WithChief)
+    assert (workers.count, workers.index) == (3, 1)
+
+
+def test_the_command_line_ends_with_75(monkeypatch, capsys):
+    class Verb:
+        """A verb."""
+
+        @staticmethod
+        def define(values):
+            pass
+
+        @staticmethod
+        def run(values, positional):
+            raise Interrupted("Stopped by SIGTERM", remedy="start it again")
+
+    monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", Verb)
+    assert cli.main(["inspect"]) == 75
+    assert capsys.readouterr().err == "keras-bert inspect: Stopped by SIGTERM. To fix: start it again.\n"
