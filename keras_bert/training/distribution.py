@@ -4,10 +4,9 @@ What stock Keras does otherwise, each with a test that shows it (tests/training/
 a Keras that no longer does it is noticed:
 
     the loss is a mean of the replicas' means         losses.GlobalMean, divided by the sum over all replicas
-    gradients are clipped before they are summed      `_reduced`: summed, then clipped
+    gradients are clipped before they are summed      `_apply`: summed, then clipped
     dropout masks are the same on every replica       `masks_apart` with the replica's number, or a row's
     accumulating gradients crashes                    micro-batches inside one step
-    averages of weights (EMA) crash                   `_attach`
     an uneven first batch crashes                     `_maybe_symbolic_build`
     MultiWorkerMirroredStrategy does not run          `_maybe_symbolic_build`, and logs of shape (1,)
     logs are means of what single replicas saw        `_global_logs`
@@ -176,8 +175,7 @@ class DistributedModel(keras.Model):
         is_finite = tf.math.is_finite(tf.reduce_sum(squares)) & tf.math.is_finite(loss)
         self._note_nonfinite(is_finite, squares)
         go_on = self._sentinel.step < 0
-        # 0 * NaN is NaN: what is not finite is left out, not multiplied away.
-        gradients = self.optimizer._clip_summed(gradients, squares, tf.cast(go_on, tf.float32))
+        gradients = self.optimizer._clip_summed(gradients, squares, go_on)
         token = _rate_factor.set(tf.cast(go_on, tf.float32))
         try:
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
@@ -230,17 +228,18 @@ class DistributedModel(keras.Model):
 
 
 def _attach(optimizer):
-    """Corrects one optimizer: gradients come summed and clipped, and averages of weights work on replicas."""
+    """Corrects one optimizer: gradients come to it summed and clipped."""
     import tensorflow as tf
 
     if hasattr(optimizer, "_clip_summed"):
         return
     clip, rate = optimizer._clip_gradients, optimizer._get_current_learning_rate
 
-    def clip_summed(gradients, squares, factor):
+    def clip_summed(gradients, squares, go_on):
         norm = optimizer.global_clipnorm
-        if norm is not None:
-            factor *= norm / tf.maximum(tf.sqrt(tf.reduce_sum(squares)), norm)
+        factor = 1.0 if norm is None else norm / tf.maximum(tf.sqrt(tf.reduce_sum(squares)), norm)
+        # 0 * NaN is NaN: what is not finite is left out, not multiplied away.
+        factor = tf.where(go_on, factor, 0.0)
         gradients = [tf.math.multiply_no_nan(g, tf.cast(factor, g.dtype)) for g in gradients]
         return gradients if norm is not None else clip(gradients)
 
@@ -248,37 +247,10 @@ def _attach(optimizer):
         factor = _rate_factor.get()
         return rate() if factor is None else rate() * factor
 
-    def update_averages(variables):
-        averages = optimizer._model_variables_moving_average
-        pairs = [
-            (a.value, v.value if hasattr(v, "value") else v) for v, a in zip(variables, averages, strict=True)
-        ]
-        tf.__internal__.distribute.interim.maybe_merge_call(
-            _update_averages,
-            optimizer._distribution_strategy,
-            pairs,
-            optimizer.iterations,
-            optimizer.ema_momentum,
-        )
-
     optimizer._clip_summed = clip_summed
     optimizer._clip_gradients = lambda gradients: gradients
     optimizer._all_reduce_sum_gradients = list  # they are summed already
     optimizer._get_current_learning_rate = current_rate
-    optimizer._update_model_variables_moving_average = update_averages
-
-
-def _update_averages(strategy, pairs, iterations, momentum):
-    import tensorflow as tf
-
-    def update(average, variable, iterations):
-        kept = (
-            tf.cast(iterations > 0, average.dtype) * momentum
-        )  # the first average is the weights themselves
-        average.assign(kept * average + (1 - kept) * tf.cast(variable, average.dtype))
-
-    for average, variable in pairs:
-        strategy.extended.update(average, update, args=(variable, iterations), group=False)
 
 
 def _all_reduce(replica, tensors):
