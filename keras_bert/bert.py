@@ -121,9 +121,7 @@ class Bert:
             DataError: a row that cannot be used, with file and line.
         """
         self._need_task()
-        return self.task.dataset(
-            source, self._in_graph, batch_size, training=training, seed=seed, **reading
-        )
+        return self.task.dataset(source, self._in_graph, batch_size, training=training, seed=seed, **reading)
 
     def preprocess(self, texts, text_pair=None) -> dict:
         """Strings (B,) -> {token_ids, segment_ids, padding_mask: int32 (B, T)}; usable in `Dataset.map`."""

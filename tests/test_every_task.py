@@ -17,8 +17,29 @@ from keras_bert.training.model import BertModel
 WORDS = "a warm cold funny dull film play was not".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 
-# name: (settings, rows to train on). A new task adds its line here.
+
+def records(folder):
+    """Pretraining records of a small corpus."""
+    documents = [
+        "a warm film\nfunny was not dull\na cold play was dull",
+        "the film was warm\nnot a cold film\na play",
+    ]
+    (folder / "corpus.txt").write_text("\n\n".join(documents * 3), encoding="utf-8")
+    settings = kb.CorpusSettings(max_seq_length=12, max_predictions_per_seq=2, num_shards=1)
+    kb.build_corpus(
+        str(folder / "corpus.txt"), folder / "records", kb.Tokenizer(PIECES), settings, num_workers=1
+    )
+    return kb.PretrainingRecords(folder / "records")
+
+
+# name: (settings, rows to answer and, unless a function makes something else of a folder, to train on). A new
+# task adds its line here.
 EXAMPLES = {
+    "pretraining": (
+        {"max_length": 12},
+        [{"text": "a warm film", "text_pair": "funny was not dull"}],
+        records,
+    ),
     "classification": (
         {"labels": ["bad", "good"]},
         [
@@ -70,14 +91,16 @@ class LongText(Task):
 LONG_TEXT = [{"text": "a warm film", "long": 0}, {"text": "a dull play was a cold play", "long": 1}]
 
 
-def trained(name, settings, rows):
-    """A tiny model after two steps of training on the rows."""
+def trained(name, settings, source):
+    """A tiny model after two steps of training on rows or records."""
+    count = len(source) if isinstance(source, list) else source.num_examples
     keras.utils.set_random_seed(0)
     config = kb.BertConfig(len(PIECES), 1, 2, 8, 16, max_sequence_length=16, initializer_range=0.3)
     bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), name, **settings)
     before = bert.weights()
     bert.model.compile(optimizer=kb.AdamW(1e-2))
-    history = bert.model.fit(bert.dataset(rows, batch_size=-(-len(rows) // 2), training=True), verbose=0)
+    batch_size = -(-count // 2) if isinstance(source, list) else count // 2
+    history = bert.model.fit(bert.dataset(source, batch_size, training=True), verbose=0)
     assert int(bert.model.optimizer.iterations) == 2 and np.isfinite(history.history["loss"]).all()
     still = [path for path, array in bert.weights().items() if np.array_equal(array, before[path])]
     assert still == []
@@ -89,7 +112,7 @@ def texts_of(bert, rows):
     return {name: [row[name] for row in rows] for name in names if name in rows[0]}
 
 
-def walk(bert, rows, folder):
+def walk(bert, rows, source, folder):
     """Save, load, answer, score: the loaded model is the trained one."""
     answers = bert.predict(texts_of(bert, rows))
     assert len(answers) == len(rows)
@@ -97,7 +120,7 @@ def walk(bert, rows, folder):
     loaded = kb.load(folder)
     assert loaded.task.name == bert.task.name and loaded.task.settings() == bert.task.settings()
     assert loaded.predict(texts_of(bert, rows)) == answers
-    assert loaded.task.main_score in loaded.evaluate(rows)
+    assert loaded.task.main_score in loaded.evaluate(source)
     return answers
 
 
@@ -107,9 +130,10 @@ def test_every_task_has_an_example():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_goes_from_rows_to_answers_and_into_a_served_model(name, tmp_path):
-    settings, rows = EXAMPLES[name]
-    bert = trained(name, settings, rows)
-    walk(bert, rows, tmp_path / "model")
+    settings, rows, *made = EXAMPLES[name]
+    source = made[0](tmp_path) if made else rows
+    bert = trained(name, settings, source)
+    walk(bert, rows, source, tmp_path / "model")
     if importlib.util.find_spec("keras_bert.export") is None:
         pytest.skip("keras_bert.export is not here yet")
     report = bert.export(tmp_path / "served", format="tf_saved_model")
@@ -128,5 +152,5 @@ def test_a_task_goes_from_rows_to_answers_and_into_a_served_model(name, tmp_path
 def test_a_new_task_is_one_class_and_one_line_in_the_registry(tmp_path, monkeypatch):
     monkeypatch.setitem(TASKS, "long_text", f"{__name__}:LongText")
     bert = trained("long_text", {}, LONG_TEXT)
-    answers = walk(bert, LONG_TEXT, tmp_path / "model")
+    answers = walk(bert, LONG_TEXT, LONG_TEXT, tmp_path / "model")
     assert all(answer.keys() == {"long", "margin"} for answer in answers)

@@ -1,4 +1,4 @@
-"""The straight line: from 40 sentences in a file to answers of the exports, by the command line."""
+"""The straight line: from 40 sentences to a vocabulary, a pretrained and a fine-tuned model, and its exports."""
 
 import json
 
@@ -7,7 +7,6 @@ import pytest
 
 from keras_bert.cli.main import main
 
-PIECES = "a the film was is not very good bad warm funny dull slow great awful and but i it , .".split()
 GOOD, BAD = ("good", "warm", "funny", "great"), ("bad", "dull", "slow", "awful")
 
 
@@ -24,11 +23,22 @@ def line(tmp_path_factory):
     for name, count, first in (("train.tsv", 40, 0), ("dev.tsv", 16, 40)):
         rows = [f"{text}\t{label}" for text, label in sentences(count, first)]
         (folder / name).write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PIECES]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    run("finetune", "--preset=tiny", f"--vocab_file={folder}/vocab.txt", f"--train_file={folder}/train.tsv",
+    # Documents of four sentences each.
+    texts = [text for text, _ in sentences(40)]
+    documents = ["\n".join(texts[i : i + 4]) for i in range(0, 40, 4)]
+    (folder / "corpus.txt").write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    run("vocabulary", f"--input_file={folder}/corpus.txt", f"--eval_file={folder}/corpus.txt",
+        f"--output_file={folder}/vocabulary/vocab.txt", "--vocab_size=80", "--num_workers=1")  # fmt: skip
+    run("corpus", f"--input_file={folder}/corpus.txt", f"--vocab_file={folder}/vocabulary",
+        f"--output_dir={folder}/records", "--max_seq_length=16", "--max_predictions_per_seq=3",
+        "--num_workers=1")  # fmt: skip
+    run("pretrain", f"--input_file={folder}/records", f"--eval_file={folder}/records", "--preset=tiny",
+        f"--output_dir={folder}/pretrained", "--train_batch_size=8", "--num_train_steps=30",
+        "--learning_rate=1e-3", "--random_seed=3")  # fmt: skip
+    run("finetune", f"--model_dir={folder}/pretrained/model", f"--train_file={folder}/train.tsv",
         f"--eval_file={folder}/dev.tsv", f"--output_dir={folder}/model", "--num_train_epochs=10",
-        "--train_batch_size=8", "--learning_rate=2e-3", "--max_seq_length=16", "--random_seed=3")  # fmt: skip
+        "--train_batch_size=8", "--learning_rate=2e-3", "--max_seq_length=16", "--random_seed=3",
+        "--task=classification")  # fmt: skip
     run("export", f"--model_dir={folder}/model", f"--output_dir={folder}/serving")
     run("export", f"--model_dir={folder}/model", f"--output_dir={folder}/edge", "--format=tflite")
     return folder
@@ -36,6 +46,15 @@ def line(tmp_path_factory):
 
 def run(*arguments):
     assert main(list(arguments)) == 0
+
+
+def test_pretraining_leaves_a_model_and_its_course(line):
+    names = {path.name for path in (line / "pretrained").iterdir()}
+    assert {"model", "states", "tensorboard", "metrics.jsonl", "history.png", "README.md"} <= names
+    rows = [json.loads(row) for row in (line / "pretrained" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 30 and rows[-1]["val_mlm_loss"] < rows[0]["mlm_loss"]
+    config = json.loads((line / "pretrained" / "model" / "config.json").read_text())
+    assert config["architectures"] == ["BertForPreTraining"]
 
 
 def test_the_trained_model_has_learnt_the_words(line, capsys):

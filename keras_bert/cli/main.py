@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 the user's input is at fault, with one message; 75 stopped
 worker, and the same command goes on from there; 1 a fault of ours, with a traceback.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -53,6 +54,7 @@ def _run(verb, rest) -> int:
     if {"--help", "-help", "-h"} & set(rest):
         print(_verb_help(verb, module, values))
         return 0
+    code = 0
     try:
         positional = values([f"keras-bert {verb}", *rest])[1:]
         _check_required(module, values)
@@ -62,7 +64,7 @@ def _run(verb, rest) -> int:
         return 2
     except Interrupted as error:
         print(f"keras-bert {verb}: {error}", file=sys.stderr)
-        return STOPPED
+        code = STOPPED
     except KerasBertError as error:
         print(f"keras-bert {verb}: {error}", file=sys.stderr)
         return 2
@@ -72,7 +74,11 @@ def _run(verb, rest) -> int:
     except KeyboardInterrupt:
         print(f"\nkeras-bert {verb}: interrupted.", file=sys.stderr)
         return 130
-    return 0
+    if code == STOPPED:
+        # The error is gone, and with it the frames that held the data's iterator: were it to live until
+        # Python itself ends, TensorFlow would wait for ever for a batch that a Python generator was making.
+        gc.collect()
+    return code
 
 
 def _check_required(module, values):

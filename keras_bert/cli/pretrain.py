@@ -7,6 +7,7 @@ saved state, bit for bit. OUTPUT_DIR holds model/, metrics.jsonl, history.png, t
 The last line printed is one JSON object of the scores on --eval_file.
 """
 
+import importlib
 import json
 
 from absl import flags
@@ -26,6 +27,13 @@ _INTEGERS = (
     ("save_steps", None, "steps between two saved states, beside --save_seconds"),
 )
 _MASKS = ("masked_lm_prob", "max_predictions_per_seq")
+_FIELDS = (
+    "input_file", "output_dir", "eval_file", "model_dir", "preset", "vocab_file", "activation",
+    "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
+    "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
+    "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
+    "dropout_by_record", "eval_steps", "log_steps", "save_steps", "save_seconds", "max_skipped",
+)  # fmt: skip
 
 
 def define(values):
@@ -45,6 +53,10 @@ def define(values):
     )
     for name, default, text in _INTEGERS:
         flags.DEFINE_integer(name, default, text, 1, flag_values=values)
+    flags.DEFINE_enum(
+        "recipe", None, ["paper", "efficient"], "settings for what is not given: keras_bert/recipes/",
+        flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_integer("max_skipped", 0, "so many damaged examples may be left out", 0, flag_values=values)
     define_objectives(values)
     define_optimizer(values)
@@ -114,23 +126,26 @@ def run(values, positional):
     strategy = options.strategy(values)
     from keras_bert.recipes.pretrain import PretrainRun, pretrain
 
-    same = (
-        "input_file", "output_dir", "eval_file", "model_dir", "preset", "vocab_file", "activation",
-        "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
-        "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
-        "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
-        "dropout_by_record", "eval_steps", "log_steps", "save_steps", "save_seconds", "max_skipped",
-    )  # fmt: skip
-    dropout = values.dropout
-    settings = PretrainRun(
-        **{name: values[name].value for name in same},
-        lowercase=values.do_lower_case,
-        max_length=options.task_settings(values).get("max_length"),
-        config={} if dropout is None else {"dropout": dropout, "attention_dropout": dropout},
-        masks={name: values[name].value for name in _MASKS if values[name].value is not None},
-        dtype=values.precision,
-        seed=values.random_seed,
-    )
-    _, scores = pretrain(settings, strategy)
+    _, scores = pretrain(PretrainRun(**_settings(values)), strategy)
     if scores is not None:
         print(json.dumps(scores))
+
+
+def _settings(values) -> dict:
+    """The fields of `PretrainRun`: what was given, else the recipe's, else the flag's default."""
+    recipe = importlib.import_module(f"keras_bert.recipes.{values.recipe}").SETTINGS if values.recipe else {}
+    masks = {name: values[name].value for name in _MASKS if values[name].present}
+    settings = {
+        "lowercase": values.do_lower_case,
+        "max_length": options.task_settings(values).get("max_length"),
+        **recipe,
+        "masks": {**recipe.get("masks", {}), **masks},
+    }
+    if not values.preset:
+        settings["config"] = {}  # a checkpoint has its own
+    if values.dropout is not None:
+        settings["config"] = {"dropout": values.dropout, "attention_dropout": values.dropout}
+    for flag, field in {**dict.fromkeys(_FIELDS), "precision": "dtype", "random_seed": "seed"}.items():
+        if values[flag].present or (field or flag) not in recipe:
+            settings[field or flag] = values[flag].value
+    return settings

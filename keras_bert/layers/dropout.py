@@ -10,10 +10,11 @@ from keras_bert.layers import kernels
 
 # A context variable, because tf.distribute runs the replicas in threads of their own.
 _key = contextvars.ContextVar("key", default=None)
+_call = contextvars.ContextVar("call", default=None)
 
 
 @contextlib.contextmanager
-def masks_apart(key):
+def masks_apart(key, call=None):
     """Within it the masks of every `Dropout` depend on `key` too.
 
     Args:
@@ -24,6 +25,9 @@ def masks_apart(key):
             the row's key and the place in the row, by its coordinates: (d), (t, d) or (n, t, s). Neither the
             other rows nor the length that a row is padded to change it, nor how rows are shared out among
             replicas. Where choices are folded into the batch, C rows a key, the choice's number counts too.
+        call: int tensor () or None. With keys (B,), it stands for the number of the call, which otherwise
+            each layer counts: parts of one batch, trained one after the other, then have the masks that they
+            would have together.
     Raises:
         ValueError: the key is no integer, or has more than one axis.
     """
@@ -36,11 +40,12 @@ def masks_apart(key):
                 f"Received: dtype={dtype}, shape={tuple(key.shape)}"
             )
         key = key if dtype == "int64" else ops.cast(key, "int32")
-    before = _key.set(key)
+    before = _key.set(key), _call.set(call)
     try:
         yield
     finally:
-        _key.reset(before)
+        _key.reset(before[0])
+        _call.reset(before[1])
 
 
 class DropoutSeed(keras.random.SeedGenerator):
@@ -113,8 +118,9 @@ def _kept(seed, key, inputs, rate):
             f"The first axis must be a multiple of the number of keys. Received: {rows} rows, {keys} keys"
         )
     sizes = ops.shape(inputs)
-    seed = ops.cast(seed, "uint32")
-    hashes = kernels.hashed(seed[0], seed[1], *_words(key))  # (B,)
+    seed, call = ops.cast(seed, "uint32"), _call.get()
+    call = seed[1] if call is None else ops.cast(call, "uint32")
+    hashes = kernels.hashed(seed[0], call, *_words(key))  # (B,)
     choices = ops.arange(sizes[0] // ops.shape(key)[0], dtype="int32")  # (C,)
     hashes = ops.reshape(kernels.hashed(ops.expand_dims(hashes, -1), choices), (sizes[0],))  # (B*C,)
     # By coordinates, one axis after the other: a flat index would change with the length of the padding.

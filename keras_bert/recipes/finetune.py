@@ -19,7 +19,8 @@ from keras_bert.reports.progress import Progress
 from keras_bert.reports.scores import score_table
 from keras_bert.tasks import task_class
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.training.fit import MetricsLog, fit
+from keras_bert.training.fit import fit
+from keras_bert.training.metrics_log import MetricsLog
 
 
 @dataclasses.dataclass(kw_only=True)

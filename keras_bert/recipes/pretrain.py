@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 import sys
 
@@ -164,7 +165,11 @@ def _start(run, records) -> Bert:
 def _data(run, records, tokenizer, batch_size, **options) -> PretrainingData:
     masker = None
     if records.kind == "dynamic":
-        masker = Masker(tokenizer.vocabulary, dataclasses.replace(records.masks, **run.masks), run.seed)
+        masks = dict(run.masks)
+        if "masked_lm_prob" in masks:  # else the slots of the corpus would cut the share
+            needed = math.ceil(masks["masked_lm_prob"] * (run.max_length or records.max_length))
+            masks.setdefault("max_predictions_per_seq", max(needed, records.masks.max_predictions_per_seq))
+        masker = Masker(tokenizer.vocabulary, dataclasses.replace(records.masks, **masks), run.seed)
     elif run.masks:
         raise UsageError(
             f"These records hold their masks: {', '.join(run.masks)} cannot be changed", where=records.source,

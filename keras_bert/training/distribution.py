@@ -137,7 +137,8 @@ class DistributedModel(keras.Model):
     def _gradients(self, replica, x, y, sample_weight, records):
         import tensorflow as tf
 
-        with masks_apart(self._dropout_key(replica, records)), tf.GradientTape() as tape:
+        key = self._dropout_key(replica, records)
+        with masks_apart(key, self.optimizer._iterations.value), tf.GradientTape() as tape:
             outputs = self(x, training=True)
             share = self._compute_loss(x, y, outputs, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(share)
@@ -149,9 +150,7 @@ class DistributedModel(keras.Model):
         ]
 
     def _dropout_key(self, replica, records):
-        """What tells the dropout masks of this replica, or of these rows in this step, from others."""
-        import tensorflow as tf
-
+        """What tells the dropout masks of this replica, or of these rows, from others."""
         if not self.dropout_by_record:
             return None if replica.num_replicas_in_sync == 1 else replica.replica_id_in_sync_group
         if records is None:
@@ -159,9 +158,7 @@ class DistributedModel(keras.Model):
                 f"The batches have no {RECORDS}, by which dropout is to be drawn",
                 where="dropout_by_record=True", expected=f"{RECORDS}: int64 (B,) among the features",
             )  # fmt: skip
-        records = tf.cast(records if records.shape.rank == 1 else records[:, 0], tf.int64)
-        # Two steps see one record again with other masks. The shift keeps indices below 2^40 apart.
-        return records + tf.bitwise.left_shift(tf.cast(self.optimizer._iterations, tf.int64), 40)
+        return records if records.shape.rank == 1 else records[:, 0]  # of a packed row that of its first
 
     def _apply(self, replica, share, gradients):
         """Sums the gradients over the replicas, clips them, and updates the weights if all is finite."""

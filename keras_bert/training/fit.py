@@ -1,13 +1,8 @@
 """Fine-tuning with `model.fit`: the schedule from the number of steps, and what is watched meanwhile."""
 
-import math
-
-import keras
-
-from keras_bert.errors import TrainingError
-from keras_bert.training.metrics_log import MetricsLog  # noqa: F401 (found here by those who fit)
 from keras_bert.training.optimizer import AdamW
 from keras_bert.training.schedule import WarmupLinear
+from keras_bert.training.sentinel import Sentinel
 
 
 def fit(
@@ -37,26 +32,14 @@ def fit(
     Returns:
         `keras.callbacks.History`.
     Raises:
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss or a gradient is no longer finite.
     """
     total_steps = epochs * int(train.cardinality())
     if warmup_steps is None:
         warmup_steps = round(total_steps * warmup_proportion)
     schedule = WarmupLinear(learning_rate, total_steps, min(warmup_steps, total_steps))
     model.compile(optimizer=AdamW(schedule, weight_decay=weight_decay))
-    watch = [StopWhenNotFinite(), *callbacks]
+    watch = [Sentinel(), *callbacks]
     return model.fit(
         train, validation_data=validation, epochs=epochs, callbacks=watch, verbose=0, shuffle=False
     )
-
-
-class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends training at the first step whose loss is NaN or infinite, before it costs an epoch."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss is {loss} at batch {batch + 1}", expected="a finite loss",
-                remedy="lower --learning_rate, or lengthen the warm-up; a model trained so far is not saved",
-            )  # fmt: skip

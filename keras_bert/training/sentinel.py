@@ -42,7 +42,7 @@ class Sentinel(keras.callbacks.Callback):
         if self.data is not None:
             found |= self._in_batch(step)
         if found["tensor"] is None:
-            found["tensor"] = self._gradient()
+            found["tensor"] = _first_weight(self.model) or self._gradient()
         if self.folder is not None and Workers(self.model.distribute_strategy).is_chief:
             with atomic_file(pathlib.Path(self.folder, FILE)) as stage:
                 stage.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -91,14 +91,13 @@ def _first_in_batch(model, batch, targets) -> tuple[str | None, np.ndarray | Non
     for name, values in [*batch.items(), *((path, weights[path]) for path in weights)]:
         if not np.isfinite(np.asarray(values, "float64")).all():
             return f"the feature {name}", _bad_rows(values)
-    for variable in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(variable).astype("float32")).all():
-            return f"the weight {variable.path}", np.ones(len(batch["token_ids"]), bool)
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    outputs = {}
-    for layer in layers:
-        nodes = [node for node in layer._inbound_nodes if node in model._nodes]
-        outputs |= {f"{layer.name}:{i}": node.output_tensors for i, node in enumerate(nodes)}
+    if _first_weight(model) is not None:
+        return _first_weight(model), np.ones(len(batch["token_ids"]), bool)
+    # The model's own nodes: a layer that several models share has others too.
+    nodes = [node for depth in sorted(model._nodes_by_depth)[::-1] for node in model._nodes_by_depth[depth]]
+    outputs = {
+        f"{node.operation.name}:{i}": node.output_tensors for i, node in enumerate(nodes) if not node.is_input
+    }
     inputs = {name: x[name] for name in model.input}
     values = keras.Model(model.input, outputs)(inputs, training=False)
     for name, tensors in values.items():
@@ -109,6 +108,13 @@ def _first_in_batch(model, batch, targets) -> tuple[str | None, np.ndarray | Non
                 bad = _bad_rows(array) if rows else np.ones(len(batch["token_ids"]), bool)
                 return f"the output of {name.split(':')[0]}", bad
     return None, None
+
+
+def _first_weight(model) -> str | None:
+    for variable in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable).astype("float32")).all():
+            return f"the weight {variable.path}"
+    return None
 
 
 def _bad_rows(values) -> np.ndarray:

@@ -316,3 +316,17 @@ def test_a_model_has_one_state_a_layer_and_keeps_rate_and_seed_when_saved(tmp_pa
         assert [id(v) for v in each.variables] == [id(v) for v in states]
         assert not each.weights
     np.testing.assert_array_equal(loaded.layers[1](np.ones((3, 8))), model.layers[1](np.ones((3, 8))))
+
+
+def test_a_call_that_is_named_counts_in_place_of_the_layers_own_count():
+    layer, keys = Dropout(0.5, seed=3), np.arange(6)
+    inputs = np.ones((6, 4, 16), "float32")
+
+    def masked(rows, call):
+        with masks_apart(keys[rows], call):
+            return np.array(layer(inputs[rows], training=True))
+
+    together = masked(slice(0, 6), 7)
+    apart = np.concatenate([masked(slice(0, 2), 7), masked(slice(2, 6), 7)])
+    np.testing.assert_array_equal(together, apart)
+    assert not np.array_equal(together, masked(slice(0, 6), 8))

@@ -4,9 +4,22 @@ from keras_bert.text.tokenizer import Tokenizer
 
 
 def letters_tokenizer(words, lowercase: bool) -> Tokenizer:
-    """A tokeniser that knows every letter of the words, at the start and within a word."""
-    letters = sorted({letter for word in words for letter in word})
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters)]
+    """A tokeniser that knows the letters of the words, each where it stands: at the start or within a word.
+
+    It spells these words; a letter that is elsewhere makes its word [UNK].
+    """
+    starts, others = set(), set()
+    for word in words:
+        starts.add(word[0])
+        others.update(word[1:])
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *sorted(starts),
+        *(f"##{letter}" for letter in sorted(others)),
+    ]
     return Tokenizer(list(dict.fromkeys(pieces)), lowercase=lowercase)
 
 

@@ -1,13 +1,14 @@
-"""kill -9 at random moments, then the same command again: is the trained model, bit for bit, the undisturbed one?
+"""kill -9 at random moments, then the same command again: is the trained model bit for bit the undisturbed one?
 
-python tests/training/kill_and_resume_training.py OUT.txt [--runs=20] [--seed=0]        # each about a minute
-    --workers=2            a job of two processes, of which one is killed: the other must end by itself, with 75
+python tests/training/kill_and_resume_training.py OUT.txt [--runs=20] [--seed=0]    # each some minutes
+    --workers=2            a job of two processes, of which one is killed: the other must end by itself
     --signal=TERM          the gentle way: the process must end with 75
     --command="keras-bert pretrain ... --output_dir={out}" --results=model.safetensors   # instead of its own
 
-A run is killed after a random part of the time that an undisturbed one takes, and started again until one gets
-finished; then its result files are compared. One line for every run is appended to OUT.txt; started again, the
-script goes on with the runs that are missing.
+A run is killed a random time after it has saved a state, or, one of five times, anywhere (not where there are
+several workers: before they have found one another TensorFlow waits, for somebody might start the other), and
+started again until it gets finished; then its result files are compared. One line for every run is appended to
+OUT.txt; started again, the script goes on with the runs that are missing.
 """
 
 import argparse
@@ -48,7 +49,9 @@ def main():
         assert set(wait(start(options, f"{folder}/whole"))) == {0}, "the undisturbed run failed"
         seconds, expected = time.perf_counter() - started, results(options, f"{folder}/whole")
         for run in range(done, options.runs):
-            line = one_run(options, f"{folder}/run{run}", seconds, expected, random.Random(options.seed * 1000 + run))
+            line = one_run(
+                options, f"{folder}/run{run}", seconds, expected, random.Random(options.seed * 1000 + run)
+            )
             print(line, flush=True)
             with report.open("a") as file:
                 file.write(f"run {run}: {line}\n")
@@ -62,7 +65,11 @@ def one_run(options, out, seconds, expected, rng) -> str:
         processes = start(options, out)
         victim = rng.choice(processes)
         try:
-            victim.wait(rng.uniform(0.3, 1.0) * seconds)
+            if options.workers > 1 or rng.random() < 0.8:
+                wait_for_progress(out, victim)
+                victim.wait(rng.uniform(0, 3))
+            else:
+                victim.wait(rng.uniform(0, 1) * seconds)
         except subprocess.TimeoutExpired:
             victim.send_signal(getattr(signal, f"SIG{options.signal}"))
             killed = time.perf_counter()
@@ -79,18 +86,30 @@ def one_run(options, out, seconds, expected, rng) -> str:
         return f"{equal} after {kills} kills, exit codes {sorted(codes)}, ended within {max(ends):.1f} s"
 
 
+def wait_for_progress(out, process):
+    """Until there is a state that was not there before, or the process has ended."""
+    before = set(Path(out).glob("**/step-*"))
+    while process.poll() is None and not set(Path(out).glob("**/step-*")) - before:
+        time.sleep(0.02)
+
+
 def start(options, out) -> list:
     command = [part.replace("{out}", str(out)) for part in shlex.split(options.command)]
     if options.workers == 1:
         return [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log_of(out, 0))]
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(options.workers)]}
-    return [
-        subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=log_of(out, i),
-            env={**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})},
+    processes = []
+    for i in range(options.workers):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})
+        processes.append(
+            subprocess.Popen(
+                command,
+                stdout=subprocess.DEVNULL,
+                stderr=log_of(out, i),
+                env={**os.environ, "TF_CONFIG": config},
+            )
         )
-        for i in range(options.workers)
-    ]  # fmt: skip
+    return processes
 
 
 def log_of(out, worker):
@@ -110,7 +129,7 @@ def free_ports(number):
 
 
 def wait(processes, seconds=None) -> list:
-    """Exit codes; a process that is still there after so many seconds hangs: it is ended, and the script too."""
+    """Exit codes; a process that is still there after so many seconds hangs, and ends the script with it."""
     try:
         return [process.wait(seconds) for process in processes]
     except subprocess.TimeoutExpired:
@@ -120,7 +139,9 @@ def wait(processes, seconds=None) -> list:
 
 
 def results(options, out) -> dict:
-    return {name: hashlib.sha256(Path(out, name).read_bytes()).hexdigest() for name in options.results.split(",")}
+    return {
+        name: hashlib.sha256(Path(out, name).read_bytes()).hexdigest() for name in options.results.split(",")
+    }
 
 
 # The training process.
@@ -130,11 +151,11 @@ def train(out) -> int:
     """A small BERT with dropout, accumulation and averages; writes hashes of all variables, and every log."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     import tensorflow as tf
+    from small_run import Rows
 
     from keras_bert.errors import KerasBertError
     from keras_bert.training.interruption import peers_watched
     from keras_bert.training.resume import Resume
-    from small_run import Rows
 
     several = "TF_CONFIG" in os.environ
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else tf.distribute.get_strategy()
@@ -145,13 +166,20 @@ def train(out) -> int:
     try:
         with peers_watched(strategy, resume):
             model.fit(
-                source.dataset(), steps_per_epoch=STEPS_PER_EPOCH, epochs=EPOCHS, verbose=0, callbacks=[rows, resume]
+                source.dataset(),
+                steps_per_epoch=STEPS_PER_EPOCH,
+                epochs=EPOCHS,
+                verbose=0,
+                callbacks=[rows, resume],
             )
     except KerasBertError as error:
         print(error, file=sys.stderr, flush=True)
         return 75 if type(error).__name__ == "Interrupted" else 2
     if resume.workers.is_chief:
-        hashes = [hashlib.sha256(v.numpy().tobytes()).hexdigest() for v in (*model.variables, *model.optimizer.variables)]
+        hashes = [
+            hashlib.sha256(v.numpy().tobytes()).hexdigest()
+            for v in (*model.variables, *model.optimizer.variables)
+        ]
         Path(out, "result.json").write_text(json.dumps({"variables": hashes, "rows": rows.rows}))
     return 0
 

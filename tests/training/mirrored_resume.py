@@ -10,10 +10,10 @@ from pathlib import Path
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import tensorflow as tf
-
 from kill_and_resume_training import Records, pretraining_model
-from keras_bert.training.resume import Resume
 from small_run import Rows, Stop, variables
+
+from keras_bert.training.resume import Resume
 
 
 def run(folder, *more):

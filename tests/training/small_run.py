@@ -4,7 +4,6 @@ import contextlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_bert as kb
 from keras_bert.training.resume import Resume
@@ -29,6 +28,8 @@ class Source:
         return divmod(step, self.PASS)
 
     def dataset(self):
+        import tensorflow as tf
+
         def batches():
             for i in range(self.start, 10**6):
                 rng = np.random.default_rng(i)
@@ -87,7 +88,7 @@ class Stop(keras.callbacks.Callback):
         self.after = after
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == self.after:
+        if int(self.model.optimizer.iterations.numpy()) == self.after:
             raise self.Crash
 
 
@@ -97,7 +98,13 @@ def train(folder, *more, model=None, rows=None, fit=(), **settings):
     rows = rows or Rows()
     settings = {"every_steps": 1, "callbacks": [rows], **settings}
     resume = Resume(folder, source, **settings)
-    arguments = {"epochs": EPOCHS, "steps_per_epoch": STEPS_PER_EPOCH, "verbose": 0, "shuffle": False, **dict(fit)}
+    arguments = {
+        "epochs": EPOCHS,
+        "steps_per_epoch": STEPS_PER_EPOCH,
+        "verbose": 0,
+        "shuffle": False,
+        **dict(fit),
+    }
     history = model.fit(source.dataset(), callbacks=[rows, *more, resume], **arguments)
     return model, rows, resume, history
 

@@ -1,15 +1,15 @@
-"""What TensorFlow says of a lost worker becomes one message; workers that are one process are asked nothing."""
+"""What TensorFlow says of a lost worker becomes one message; one process alone is asked nothing."""
 
 import sys
 
 import numpy as np
 import pytest
 
-tf = pytest.importorskip("tensorflow")
-
 from keras_bert.cli import main as cli
 from keras_bert.errors import DataError, Interrupted
 from keras_bert.training.interruption import Workers, peers_watched
+
+tf = pytest.importorskip("tensorflow")
 
 LOST = (
     "Collective ops is aborted by: recvmsg:Connection reset by peer\n"

@@ -1,4 +1,4 @@
-"""A run that was stopped anywhere goes on as if it never had been: weights, optimizer, and every number logged."""
+"""A run that was stopped anywhere goes on as if it never had been: weights, optimizer, every number logged."""
 
 import contextlib
 import json
@@ -10,14 +10,14 @@ import warnings
 import keras
 import numpy as np
 import pytest
-
-tf = pytest.importorskip("tensorflow")
+from small_run import EPOCHS, STEPS, STEPS_PER_EPOCH, Source, crash, small_model, train, variables
 
 import keras_bert as kb
 from keras_bert.errors import CheckpointError, Interrupted, OutputError, UsageError
 from keras_bert.training import run_state
 from keras_bert.training.resume import Resume
-from small_run import EPOCHS, STEPS, STEPS_PER_EPOCH, Rows, Source, Stop, crash, small_model, train, variables
+
+pytest.importorskip("tensorflow")
 
 DATA = {"validation_data": (np.ones((4, 5), "float32"), np.ones((4, 1), "float32"))}
 
@@ -185,7 +185,10 @@ def test_a_state_that_cannot_be_written_leaves_the_older_ones(tmp_path):
         ({"width": 7}, r"model/dense/kernel was float32 \(5, 6\), now it is float32 \(5, 7\)"),
         ({"dtype": "bfloat16"}, r"was float32 .* now it is bfloat16"),
         ({"optimizer": "sgd"}, "the optimizer was AdamW, now it is SGD"),
-        ({"optimizer": "plain"}, r"optimizer/dense_kernel_average .* is only in the saved state.*and \d+ more"),
+        (
+            {"optimizer": "plain"},
+            r"optimizer/dense_kernel_average .* is only in the saved state.*and \d+ more",
+        ),
     ],
 )
 def test_another_model_optimizer_or_dtype_is_told_by_its_first_differences(tmp_path, changed, told):
