@@ -22,7 +22,7 @@ def records(folder):
     """Pretraining records of a small corpus."""
     documents = [
         "a warm film\nfunny was not dull\na cold play was dull",
-        "the film was warm\nnot a cold film\na play",
+        "a film was warm\nnot a cold film\na play",
     ]
     (folder / "corpus.txt").write_text("\n\n".join(documents * 3), encoding="utf-8")
     settings = kb.CorpusSettings(max_seq_length=12, max_predictions_per_seq=2, num_shards=1)

@@ -21,9 +21,11 @@ def similarities(data_folder, bert, name: str) -> tuple[np.ndarray, np.ndarray]:
     first, second, score = (
         [header.index(column) for column in ("sentence1", "sentence2", "score")] if header else (5, 6, 4)
     )
-    vectors = [bert.embed([row[column] for row in rows], batch_size=64) for column in (first, second)]
-    left, right = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in vectors)
-    return (left * right).sum(axis=1), np.array([float(row[score]) for row in rows])
+    sentences, places = np.unique([[row[first], row[second]] for row in rows], return_inverse=True)
+    vectors = bert.embed(sentences.tolist(), batch_size=64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = vectors[places.reshape(-1, 2)]  # (B, 2, D)
+    return (pairs[:, 0] * pairs[:, 1]).sum(axis=1), np.array([float(row[score]) for row in rows])
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:

@@ -1,0 +1,178 @@
+"""`keras-bert pretrain`, from records to a folder that is loaded, gone on from, and fine-tuned."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import keras_bert as kb
+from keras_bert.cli.main import main
+
+WORDS = "a the film play was is not very good bad warm funny dull slow it never drags plot cast fine".split()
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    """A folder with records: `pairs` of sentences, `single` texts, `static`, Google's, and `more` pieces."""
+    folder = tmp_path_factory.mktemp("corpora")
+    rng = np.random.default_rng(0)
+    documents = [
+        "\n".join(" ".join(rng.choice(WORDS, rng.integers(3, 8))) for _ in range(5)) for _ in range(30)
+    ]
+    (folder / "text.txt").write_text("\n\n".join(documents), encoding="utf-8")
+    tokenizer = kb.Tokenizer(PIECES)
+    sizes = {"max_seq_length": 24, "max_predictions_per_seq": 4, "num_shards": 2}
+    for name, pieces, settings in (
+        ("pairs", tokenizer, {}),
+        ("single", tokenizer, {"next_sentence": False}),
+        ("google", tokenizer, {"masking": "static", "format": "google", "dupe_factor": 2}),
+        ("more", kb.Tokenizer([*PIECES, "covid"]), {}),
+    ):
+        kb.build_corpus(
+            str(folder / "text.txt"),
+            folder / name,
+            pieces,
+            kb.CorpusSettings(**sizes, **settings),
+            num_workers=1,
+        )
+    return folder
+
+
+def pretrain(folder, *flags, code=0):
+    common = ["--train_batch_size=8", "--eval_batch_size=8", "--learning_rate=1e-3", "--random_seed=1"]
+    given = {flag.split("=")[0] for flag in flags}
+    common = [flag for flag in common if flag.split("=")[0] not in given]
+    assert main(["pretrain", f"--output_dir={folder}", *common, *flags]) == code
+
+
+@pytest.fixture(scope="module")
+def first(corpora, tmp_path_factory):
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    pretrain(
+        folder, f"--input_file={corpora}/pairs", f"--eval_file={corpora}/pairs", "--preset=tiny", "--eval_steps=10",
+        "--num_train_steps=30", "--log_steps=5",
+    )  # fmt: skip
+    return folder
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_model_its_course_and_a_card(first):
+    bert = kb.load(first / "model")
+    assert bert.task.name == "pretraining" and list(bert.tokenizer.vocabulary) == PIECES
+    rows = rows_of(first)
+    assert [row["step"] for row in rows if "val_loss" in row] == [10, 20, 30]
+    assert rows[-1]["val_mlm_loss"] < rows[0]["mlm_loss"]
+    assert {"examples_per_second", "tokens_per_second", "gflop_per_second", "learning_rate"} <= rows[0].keys()
+    card = (first / "README.md").read_text()
+    assert "random weights (tiny)" in card and "mlm_accuracy" in card and "history.png" in card
+    assert (first / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_saved_model_scores_as_the_run_said(first, corpora):
+    scores = kb.load(first / "model").evaluate(corpora / "pairs", batch_size=8)
+    said = rows_of(first)[-1]
+    for name in ("mlm_accuracy", "nsp_accuracy", "mlm_loss"):
+        # Masks are those of another seed than the run's.
+        assert scores[name] == pytest.approx(said[f"val_{name}"], abs=0.2)
+
+
+def test_a_finished_run_does_nothing_more(first, corpora, capsys):
+    before = (first / "model" / "model.safetensors").read_bytes()
+    pretrain(
+        first, f"--input_file={corpora}/pairs", f"--eval_file={corpora}/pairs", "--preset=tiny", "--eval_steps=10",
+        "--num_train_steps=30", "--log_steps=5",
+    )  # fmt: skip
+    assert "finished already" in capsys.readouterr().err
+    assert (first / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_a_checkpoint_takes_on_the_corpus_vocabulary_and_goes_on(first, corpora, tmp_path):
+    pretrain(
+        tmp_path / "more", f"--input_file={corpora}/more", f"--model_dir={first}/model", "--num_train_steps=2",
+        "--learning_rate=1e-9",
+    )  # fmt: skip
+    old, new = kb.load(first / "model").weights(), kb.load(tmp_path / "more" / "model").weights()
+    table = "embeddings/token_embedding/embeddings"
+    assert len(new[table]) == len(old[table]) + 1
+    np.testing.assert_allclose(new[table][:-1], old[table], atol=1e-5)
+    np.testing.assert_allclose(
+        new["masked_lm/transform/kernel"], old["masked_lm/transform/kernel"], atol=1e-5
+    )
+    np.testing.assert_allclose(new["next_sentence/kernel"], old["next_sentence/kernel"], atol=1e-5)
+
+
+def test_the_efficient_recipe_packs_masks_more_and_learns_no_next_sentence(corpora, tmp_path):
+    pretrain(
+        tmp_path / "run", f"--input_file={corpora}/single", "--preset=tiny", "--recipe=efficient",
+        "--precision=float32", "--num_train_steps=4", "--train_batch_size=4", f"--eval_file={corpora}/single",
+    )  # fmt: skip
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert config["architectures"] == ["BertForMaskedLM"] and config["hidden_dropout_prob"] == 0.0
+    rows = rows_of(tmp_path / "run")
+    assert "mlm_loss" not in rows[0] and "nsp_loss" not in rows[0]  # one loss: it is `loss`
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "masked_lm_prob" in card and "packed" in card
+    assert kb.load(tmp_path / "run" / "model").task.next_sentence is False
+
+
+def test_googles_records_train_too(corpora, tmp_path):
+    pretrain(
+        tmp_path / "run", f"--input_file={corpora}/google/*.tfrecord", "--preset=tiny", "--num_train_steps=2",
+        f"--vocab_file={corpora}/google/vocab.txt", "--optimizer=lamb", "--schedule=cosine", "--ema=0.9",
+    )  # fmt: skip
+    assert rows_of(tmp_path / "run")[-1]["step"] == 2
+
+
+@pytest.mark.slow
+def test_two_replicas_train_what_one_trains(corpora, tmp_path):
+    flags = [
+        f"--input_file={corpora}/pairs", "--preset=tiny", "--num_train_steps=6", "--train_batch_size=8",
+        "--dropout_by_record", "--learning_rate=1e-4", "--log_steps=1",
+    ]  # fmt: skip
+    for name, more in (("one", []), ("two", ["--strategy=mirrored", "--devices=CPU:0,CPU:1"])):
+        command = [
+            sys.executable,
+            "-m",
+            "keras_bert.cli",
+            "pretrain",
+            f"--output_dir={tmp_path / name}",
+            *flags,
+            *more,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ})
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (kb.load(tmp_path / name / "model").weights() for name in ("one", "two"))
+    largest = max(np.abs(array).max() for array in one.values())
+    assert max(np.abs(one[path] - two[path]).max() for path in one) / largest < 1e-5
+    for a, b in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--input_file={}/pairs"], "either --model_dir or --preset"),
+        (["--input_file={}/pairs", "--preset=tiny", "--model_dir=x"], "either --model_dir or --preset"),
+        (["--input_file={}/single", "--preset=tiny", "--next_sentence"], "no pairs of sentences"),
+        (["--input_file={}/nothing", "--preset=tiny"], "nothing"),
+        (["--input_file={}/pairs", "--preset=tiny", "--train_batch_size=100000"], "100,000"),
+        (["--input_file={}/pairs", "--preset=tiny", "--strategy=multi_worker"], "TF_CONFIG"),
+        (["--input_file={}/pairs", "--preset=tiny", "--nomasked_lm", "--nonext_sentence"], "nothing to learn"),
+        (["--input_file={}/google/*.tfrecord", "--preset=tiny"], "--vocab_file"),
+        (["--input_file={}/google/*.tfrecord", "--preset=tiny", "--vocab_file={}/google/vocab.txt",
+          "--masked_lm_prob=0.3"], "masked_lm_prob"),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_message(flags, message, corpora, tmp_path, capsys):
+    pretrain(tmp_path / "run", *(flag.format(corpora) for flag in flags), code=2)
+    errors = capsys.readouterr().err
+    assert message in errors and "Traceback" not in errors
+    assert not (tmp_path / "run" / "model").exists()
