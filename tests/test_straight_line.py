@@ -1,4 +1,4 @@
-"""The straight line: from 40 sentences to a vocabulary, a pretrained and a fine-tuned model, and its exports."""
+"""The straight line: from 40 sentences to a vocabulary, a pretrained, a fine-tuned and an exported model."""
 
 import json
 

@@ -121,7 +121,8 @@ def _kept(seed, key, inputs, rate):
     seed, call = ops.cast(seed, "uint32"), _call.get()
     call = seed[1] if call is None else ops.cast(call, "uint32")
     hashes = kernels.hashed(seed[0], call, *_words(key))  # (B,)
-    choices = ops.arange(sizes[0] // ops.shape(key)[0], dtype="int32")  # (C,)
+    # Of an uneven batch a replica may have no row, and no key.
+    choices = ops.arange(sizes[0] // ops.maximum(ops.shape(key)[0], 1), dtype="int32")  # (C,)
     hashes = ops.reshape(kernels.hashed(ops.expand_dims(hashes, -1), choices), (sizes[0],))  # (B*C,)
     # By coordinates, one axis after the other: a flat index would change with the length of the padding.
     for size in sizes[1:]:

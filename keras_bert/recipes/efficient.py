@@ -1,13 +1,15 @@
 """Pretraining with what has been learnt since: no next sentence, more and ever new masks, full rows.
 
-    keras-bert corpus   --input_file=books/,wiki/ --vocab_file=vocab.txt --output_dir=records --nonext_sentence
+    keras-bert corpus   --input_file=books/,wiki/ --vocab_file=vocab.txt --output_dir=records \\
+                        --nonext_sentence
     keras-bert pretrain --recipe=efficient --input_file=records --preset=base --num_train_steps=100000 \\
                         --output_dir=out/bert
 
 No next sentence (Liu et al. 2019, https://arxiv.org/abs/1907.11692), masks drawn anew in every epoch (the
 same), 30 % of the pieces masked (Wettig et al. 2022, https://arxiv.org/abs/2202.08005), rows packed full, no
 dropout and a higher rate, since hardly anything is seen twice (Geiping and Goldstein 2022,
-https://arxiv.org/abs/2212.14034), bfloat16. On a CPU without bfloat16 of its own --precision=float32 is faster.
+https://arxiv.org/abs/2212.14034), bfloat16. On a CPU without bfloat16 of its own --precision=float32 is
+faster.
 
 What this recipe gave at small size, and how long it took, stands in BUILD_NOTES.md ("It learns").
 """

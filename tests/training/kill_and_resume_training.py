@@ -1,4 +1,4 @@
-"""kill -9 at random moments, then the same command again: is the trained model bit for bit the undisturbed one?
+"""kill -9 at random moments, then the same command again: is the model bit for bit the undisturbed one?
 
 python tests/training/kill_and_resume_training.py OUT.txt [--runs=20] [--seed=0]    # each some minutes
     --workers=2            a job of two processes, of which one is killed: the other must end by itself
@@ -7,8 +7,8 @@ python tests/training/kill_and_resume_training.py OUT.txt [--runs=20] [--seed=0]
 
 A run is killed a random time after it has saved a state, or, one of five times, anywhere (not where there are
 several workers: before they have found one another TensorFlow waits, for somebody might start the other), and
-started again until it gets finished; then its result files are compared. One line for every run is appended to
-OUT.txt; started again, the script goes on with the runs that are missing.
+started again until it gets finished; then its result files are compared. One line for every run is appended
+to OUT.txt; started again, the script goes on with the runs that are missing.
 """
 
 import argparse

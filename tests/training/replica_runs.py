@@ -1,10 +1,10 @@
-"""Trains one small pretraining model under several strategies from the same weights on the same global batches.
+"""Trains one small pretraining model under a strategy, from the same weights on the same global batches.
 
-    python tests/training/replica_runs.py OUT.npz --replicas=1,2,4 --cases=adamw-1,lamb-2,adamw-4-keyed --steps=100
-    python tests/training/replica_runs.py OUT.npz --replicas=workers --cases=...      # started by itself, twice
+    python tests/training/replica_runs.py OUT.npz --replicas=2 --cases=adamw-1,lamb-2-keyed --steps=100
+    python tests/training/replica_runs.py OUT.npz --replicas=workers --cases=...     # starts itself, twice
 
-A case is OPTIMIZER-ACCUMULATION[-keyed|-ema|-bf16]. Written are, for every case and strategy, the weights after
-1 step and after all, and the logged losses. Batches have 16 rows with unequal numbers of masked slots; the last
+A case is OPTIMIZER-ACCUMULATION[-keyed][-ema][-bf16]. Written are, for every case, the weights after 1 step
+and after all, and the logged losses. Batches have 16 rows with unequal numbers of masked slots; the last
 of every pass has 5, so that of four replicas one has none. Clipping is on and clips.
 """
 
@@ -102,7 +102,7 @@ def train(strategy, case, steps):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
-    parser.add_argument("--replicas", default="1,2,4")
+    parser.add_argument("--replicas", default="1", help="1, 2, 4, workers; 0: no strategy")
     parser.add_argument("--cases", default="adamw-1")
     parser.add_argument("--steps", type=int, default=100)
     given = parser.parse_args()
@@ -112,19 +112,19 @@ def main():
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    # One strategy in a process: TensorFlow mixes up groups of several sizes.
+    if given.replicas == "workers":
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    elif given.replicas == "0":
+        strategy = None
+    else:
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(int(given.replicas))])
     results = {}
-    for replicas in given.replicas.split(","):
-        if replicas == "workers":
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        elif replicas == "0":  # no strategy at all
-            strategy = None
-        else:
-            strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(int(replicas))])
-        for case in given.cases.split(","):
-            first, last, losses = train(strategy, case, given.steps)
-            for step, weights in (("first", first), ("last", last)):
-                results |= {f"{case}|{replicas}|{step}|{path}": array for path, array in weights.items()}
-            results[f"{case}|{replicas}|losses"] = losses
+    for case in given.cases.split(","):
+        first, last, losses = train(strategy, case, given.steps)
+        for step, weights in (("first", first), ("last", last)):
+            results |= {f"{case}|{given.replicas}|{step}|{path}": array for path, array in weights.items()}
+        results[f"{case}|{given.replicas}|losses"] = losses
     task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {"index": 0})
     if task["index"] == 0:
         np.savez(given.out, **results)

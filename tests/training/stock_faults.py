@@ -4,8 +4,8 @@
     python tests/training/stock_faults.py worker     # as one of two processes, with TF_CONFIG
 
 Each entry is the largest difference between one replica and two, or what was raised. It shows that the
-corrections of training/distribution.py are still needed: an entry that turns out well means that one of them can
-go.
+corrections of training/distribution.py are still needed: an entry that turns out well means that one of
+them can go.
 """
 
 import json
@@ -57,7 +57,9 @@ def differs(dataset, which=0, **settings):
     """How far the weights (0) or the logged loss (1) of two replicas are from those of one."""
     one, two = (tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(n)]) for n in (1, 2))
     return outcome(
-        lambda: np.abs(trained(one, dataset, **settings)[which] - trained(two, dataset, **settings)[which]).max()
+        lambda: np.abs(
+            trained(one, dataset, **settings)[which] - trained(two, dataset, **settings)[which]
+        ).max()
     )
 
 

@@ -1,4 +1,4 @@
-"""A run that was stopped anywhere goes on as if it never had been: weights, optimizer, every number logged."""
+"""A run that was stopped anywhere goes on as if it never had been: weights, optimizer, every log."""
 
 import contextlib
 import json
@@ -22,6 +22,10 @@ pytest.importorskip("tensorflow")
 DATA = {"validation_data": (np.ones((4, 5), "float32"), np.ones((4, 1), "float32"))}
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The undisturbed run."""
@@ -41,7 +45,7 @@ def test_a_run_that_stops_at_every_step_is_the_undisturbed_one(tmp_path, whole):
     assert_equal(train(tmp_path), whole)
 
 
-@pytest.mark.parametrize("after", [1, 4, 5, 7])
+@pytest.mark.parametrize("after", [1, 7, slow(4), slow(5)])
 def test_a_run_that_stops_once_is_the_undisturbed_one(tmp_path, whole, after):
     crash(tmp_path, after)
     run = train(tmp_path)
@@ -56,6 +60,7 @@ def test_steps_after_the_last_saved_one_are_run_again(tmp_path, whole):
     assert_equal(run, whole)
 
 
+@pytest.mark.slow
 def test_the_state_is_saved_when_so_many_seconds_have_gone_by(tmp_path):
     crash(tmp_path / "now", 3, every_steps=None, every_seconds=0)
     assert run_state.newest_state(tmp_path / "now").facts["step"] == 2
@@ -72,6 +77,7 @@ def test_an_epoch_that_is_resumed_is_evaluated_once_and_keeps_its_length(tmp_pat
     assert_equal(run, undisturbed)
 
 
+@pytest.mark.slow
 def test_several_steps_an_execution(tmp_path):
     undisturbed = train(tmp_path / "whole", model=small_model(steps_per_execution=2))
     crash(tmp_path / "run", 4, model=small_model(steps_per_execution=2))
@@ -146,7 +152,7 @@ def empty(path):
     (path / "state.json").write_text("")
 
 
-@pytest.mark.parametrize("damage", [cut, flip, renumber, lose, empty])
+@pytest.mark.parametrize("damage", [flip, renumber, slow(cut), slow(lose), slow(empty)])
 def test_of_a_damaged_state_and_the_one_before_the_sound_one_is_taken(tmp_path, whole, damage):
     crash(tmp_path, 7)
     damaged = newest(tmp_path)
@@ -199,6 +205,7 @@ def test_another_model_optimizer_or_dtype_is_told_by_its_first_differences(tmp_p
         train(tmp_path, model=small_model(**changed))
 
 
+@pytest.mark.slow
 def test_bfloat16_survives_bit_for_bit(tmp_path):
     undisturbed = train(tmp_path / "whole", model=small_model(dtype="bfloat16"))
     crash(tmp_path / "run", 4, model=small_model(dtype="bfloat16"))
@@ -242,8 +249,8 @@ def handlers():
     assert {number: signal.getsignal(number) for number in before} == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("after", [2, STEPS_PER_EPOCH, STEPS])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
+@pytest.mark.parametrize("after", [2, slow(STEPS_PER_EPOCH), slow(STEPS)])
 def test_a_signal_saves_the_running_step_and_ends_the_run(tmp_path, whole, handlers, number, after):
     with pytest.raises(Interrupted, match=f"Stopped by {number.name} after step {after}.*start the same"):
         train(tmp_path, Send(number, after), every_steps=None)
@@ -260,6 +267,7 @@ def test_a_signal_after_an_error_in_fit_goes_where_it_went_before(tmp_path, hand
         threading.Event().wait(5)
 
 
+@pytest.mark.slow
 def test_handlers_of_runs_that_ended_in_an_error_do_not_pile_up(tmp_path, handlers):
     crash(tmp_path, 2)
     crash(tmp_path, 3)
