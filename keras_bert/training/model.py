@@ -63,7 +63,7 @@ class BertModel(DistributedModel):
             accumulation_steps: int. Every batch is trained in so many parts, one after the other, whose
                 gradients are added up before the one update: the memory of a part, the result of the batch.
             dropout_by_record: bool. Dropout masks follow from the seed, the step and each row's
-                `record_indices` alone, so that they do not depend on the number of replicas. Slower.
+                `record_indices` alone, so that they do not depend on the number of replicas.
             **kwargs: as Keras.
         """
         if (
@@ -107,9 +107,12 @@ class BertModel(DistributedModel):
         self.optimizer.build(self.trainable_variables)
 
     def losses_of(self, y, sample_weight):
-        """The losses with what they are of: list of (GlobalMean, weight, output, target, sample weights)."""
+        """The losses with what they are of: list of (GlobalMean, weight, output, target, sample weights).
+
+        Empty where they are nested as only Keras knows.
+        """
         rows = []
-        for output, (loss, weight) in self._global_losses.items():
+        for output, (loss, weight) in (self._global_losses or {}).items():
             target = y if output is None else y[output]
             given = sample_weight[output] if isinstance(sample_weight, dict) else sample_weight
             rows.append((loss, weight, output, target, given))

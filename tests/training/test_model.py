@@ -103,3 +103,11 @@ def test_logits_are_float32_under_mixed_bfloat16():
     encoder = kb.bert_encoder(config, dtype="mixed_bfloat16")
     logits = Classification(["a", "b"], max_length=16).head(encoder, config)(X)
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+
+
+def test_losses_in_a_list_are_left_to_keras(model):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=[loss], metrics=[], run_eagerly=True)
+    expected = float(loss(Y, model(X)))
+    assert float(model.test_on_batch(X, Y)) == pytest.approx(expected, rel=1e-5)
+    assert float(model.train_on_batch(X, Y)) == pytest.approx(expected, rel=1e-5)
