@@ -6,6 +6,7 @@ from absl import flags
 
 from keras_bert.config import ACTIVATIONS
 from keras_bert.errors import DataError, UsageError
+from keras_bert.training.strategies import CLUSTERS, STRATEGIES
 
 COLUMNS = ("text", "text_pair", "label", "sample_weight")
 
@@ -54,7 +55,7 @@ def define_data(values):
 def define_strategy(values):
     """--strategy and what it needs to know."""
     flags.DEFINE_enum(
-        "strategy", "none", ["none", "one_device", "mirrored", "multi_worker", "tpu"],
+        "strategy", "none", STRATEGIES,
         "mirrored: all GPUs of this machine; multi_worker: this process is one of several",
         flag_values=values,
     )  # fmt: skip
@@ -62,7 +63,7 @@ def define_strategy(values):
         "devices", [], "of one_device and mirrored, such as GPU:0,GPU:1 or CPU:0,CPU:1", flag_values=values
     )
     flags.DEFINE_enum(
-        "cluster", "tf_config", ["tf_config", "slurm", "kubernetes"],
+        "cluster", "tf_config", CLUSTERS,
         "where multi_worker learns of the others", flag_values=values,
     )  # fmt: skip
     flags.DEFINE_string("tpu", "", "name of the TPU; local on its own host", flag_values=values)

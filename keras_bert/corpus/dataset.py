@@ -50,12 +50,10 @@ def distributed(strategy, dataset_of_worker):
 
 def num_workers(strategy) -> int:
     """How many processes a strategy trains in."""
-    import tensorflow as tf
-
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if not getattr(strategy.extended, "_in_multi_worker_mode", lambda: False)():
         return 1
     cluster = strategy.cluster_resolver.cluster_spec()
-    return max(1, sum(cluster.num_tasks(job) for job in cluster.jobs if job in ("chief", "worker")))
+    return sum(cluster.num_tasks(job) for job in cluster.jobs if job in ("chief", "worker"))
 
 
 def specs_of(records, plan: Plan, num_parts: int = 1) -> dict:

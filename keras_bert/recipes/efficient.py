@@ -11,7 +11,7 @@ dropout and a higher rate, since hardly anything is seen twice (Geiping and Gold
 https://arxiv.org/abs/2212.14034), bfloat16. On a CPU without bfloat16 of its own --precision=float32 is
 faster.
 
-What this recipe gave at small size, and how long it took, stands in BUILD_NOTES.md ("It learns").
+Time and result of this recipe have not been measured yet: see the open points in BUILD_NOTES.md.
 """
 
 SETTINGS = {

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import sys
 import time
 
 import keras
@@ -15,7 +14,7 @@ from keras_bert.data.pipeline import open_source
 from keras_bert.loading import load
 from keras_bert.reports.card import model_card
 from keras_bert.reports.plots import history_plot
-from keras_bert.reports.progress import Progress
+from keras_bert.reports.progress import Progress, say
 from keras_bert.reports.scores import score_table
 from keras_bert.tasks import task_class
 from keras_bert.text.tokenizer import Tokenizer
@@ -76,7 +75,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     steps = int(train.cardinality())
     log = MetricsLog(run.train_batch_size, every=max(1, min(10, steps // 10)))
     progress = Progress(steps * run.epochs, run.epochs, run.train_batch_size)
-    _say(f"training on {run.train_file}: {run.epochs} epochs of {steps} batches")
+    say(f"training on {run.train_file}: {run.epochs} epochs of {steps} batches")
     started = time.perf_counter()
     try:
         fit(
@@ -91,7 +90,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
         bert.evaluate(run.eval_file, batch_size=run.eval_batch_size, **run.reading) if run.eval_file else None
     )
     _save(bert, run, log, scores, seconds)
-    _say(f"trained in {seconds:.0f} s, saved to {run.output_dir}")
+    say(f"trained in {seconds:.0f} s, saved to {run.output_dir}")
     if scores is not None:
         print(score_table(scores, bert.task.labels))
     return bert, scores
@@ -147,10 +146,6 @@ def _save(bert, run, log, scores, seconds):
         lines = "".join(json.dumps(row) + "\n" for row in log.rows)
         (stage / "metrics.jsonl").write_text(lines, encoding="utf-8")
         if not history_plot(log.rows, stage / "history.png", title=pathlib.Path(run.output_dir).name):
-            _say("history.png is not drawn: matplotlib is missing (pip install 'keras-bert-kit[plots]')")
+            say("history.png is not drawn: matplotlib is missing (pip install 'keras-bert-kit[plots]')")
 
     bert.save(run.output_dir, more=more)
-
-
-def _say(line):
-    print(line, file=sys.stderr, flush=True)

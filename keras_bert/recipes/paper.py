@@ -9,7 +9,7 @@ The published run: batches of 256, a million steps (40 passes over 3.3 billion w
 rows of 512 pieces, the others with 128; 10,000 steps of warm-up, which are its hundredth. For the rows of 512
 build a second corpus and go on with --model_dir=out/bert/model.
 
-What this recipe gave at small size, and how long it took, stands in BUILD_NOTES.md ("It learns").
+Time and result of this recipe have not been measured yet: see the open points in BUILD_NOTES.md.
 Source: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, appendix A.2.
 """
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-import sys
 
 import keras
 
@@ -17,7 +16,7 @@ from keras_bert.corpus.source import PretrainingData
 from keras_bert.errors import UsageError
 from keras_bert.loading import load
 from keras_bert.recipes.pretrain_report import report
-from keras_bert.reports.progress import Progress
+from keras_bert.reports.progress import Progress, say
 from keras_bert.reports.tensorboard import TensorBoardLog
 from keras_bert.reports.throughput import flops_per_example
 from keras_bert.text.tokenizer import Tokenizer
@@ -163,11 +162,11 @@ def _start(run, records) -> Bert:
 
 
 def _data(run, records, tokenizer, batch_size, **options) -> PretrainingData:
-    masker = None
+    masker, length = None, run.max_length or records.max_length
     if records.kind == "dynamic":
         masks = dict(run.masks)
         if "masked_lm_prob" in masks:  # else the slots of the corpus would cut the share
-            needed = math.ceil(masks["masked_lm_prob"] * (run.max_length or records.max_length))
+            needed = math.ceil(masks["masked_lm_prob"] * length)
             masks.setdefault("max_predictions_per_seq", max(needed, records.masks.max_predictions_per_seq))
         masker = Masker(tokenizer.vocabulary, dataclasses.replace(records.masks, **masks), run.seed)
     elif run.masks:
@@ -175,7 +174,6 @@ def _data(run, records, tokenizer, batch_size, **options) -> PretrainingData:
             f"These records hold their masks: {', '.join(run.masks)} cannot be changed", where=records.source,
             remedy="build the corpus with --masking=dynamic",
         )  # fmt: skip
-    length = run.max_length or records.max_length
     return PretrainingData(
         records, batch_size, masker=masker, seed=run.seed,
         max_length=None if run.packed else run.max_length, buckets=run.buckets,
@@ -210,7 +208,7 @@ def _fit(bert, run, train, evaluation, total_steps, strategy) -> MetricsLog:
     shown = []
     if writes:
         shown.append(Progress(total_steps, None, content["examples"], tokens_per_example=content["tokens"]))
-        _say(f"pretraining on {run.input_file}: {total_steps:,} steps of {run.train_batch_size:,}")
+        say(f"pretraining on {run.input_file}: {total_steps:,} steps of {run.train_batch_size:,}")
     resume = Resume(
         output / "states", train, every_steps=run.save_steps, every_seconds=run.save_seconds,
         total_steps=total_steps, callbacks=[log, board, *shown],
@@ -257,7 +255,3 @@ def _content(data, config, run) -> dict:
         row = flops_per_example(config, batch["token_ids"].shape[1], slots, run.next_sentence)
         flops += row * len(batch["token_ids"])
     return {"examples": examples / len(batches), "tokens": tokens / examples, "flops": flops / examples}
-
-
-def _say(line):
-    print(line, file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
 """What a pretraining run leaves behind: the model folder, the picture, the card."""
 
 import pathlib
-import sys
 
 from keras_bert.files.atomic import atomic_file
 from keras_bert.reports.card import pretraining_card
 from keras_bert.reports.plots import history_plot
+from keras_bert.reports.progress import say
 
 
 def report(bert, run, records, log, scores, total_steps):
@@ -22,7 +22,7 @@ def report(bert, run, records, log, scores, total_steps):
     output = pathlib.Path(run.output_dir)
     drawn = history_plot(log.rows, output / "history.png", title=output.name)
     if not drawn:
-        _say("history.png is not drawn: matplotlib is missing (pip install 'keras-bert-kit[plots]')")
+        say("history.png is not drawn: matplotlib is missing (pip install 'keras-bert-kit[plots]')")
     data = {"input_file": pathlib.Path(run.input_file).name}
     if run.eval_file:
         data["eval_file"] = pathlib.Path(run.eval_file).name
@@ -40,8 +40,4 @@ def report(bert, run, records, log, scores, total_steps):
     bert.save(output / "model")
     with atomic_file(output / "README.md") as stage:
         stage.write_text(card, encoding="utf-8")
-    _say(f"pretrained in {total_steps:,} steps, saved to {output / 'model'}")
-
-
-def _say(line):
-    print(line, file=sys.stderr, flush=True)
+    say(f"pretrained in {total_steps:,} steps, saved to {output / 'model'}")

@@ -95,6 +95,11 @@ class Progress(keras.callbacks.Callback):
             self.bar = None
 
 
+def say(line: str):
+    """Tells the user a line, on standard error, so that results can be piped."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def duration(seconds: float) -> str:
     """42 -> "42 s", 840 -> "14 min", 11000 -> "3 h 3 min", 300000 -> "3 d 11 h"."""
     minutes = round(seconds / 60)

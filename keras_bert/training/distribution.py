@@ -20,10 +20,12 @@ import types
 
 import keras
 
+from keras_bert.corpus.dataset import num_workers
 from keras_bert.errors import DataError
 from keras_bert.layers.dropout import masks_apart
 from keras_bert.training.losses import known_totals
-from keras_bert.training.replica_limits import check_goes_with_replicas, is_multi_worker
+from keras_bert.training.replica_limits import check_goes_with_replicas
+from keras_bert.training.updates import dense
 
 RECORDS = "record_indices"  # the feature that says which rows these are; the model itself does not take it
 
@@ -145,7 +147,7 @@ class DistributedModel(keras.Model):
         self.compute_metrics(x, y, outputs, sample_weight=sample_weight)
         gradients = tape.gradient(scaled, self.trainable_variables)
         return share, [
-            tf.zeros(v.shape, v.dtype) if g is None else tf.convert_to_tensor(g)
+            tf.zeros(v.shape, v.dtype) if g is None else dense(g)
             for g, v in zip(gradients, self.trainable_variables, strict=True)
         ]
 
@@ -203,7 +205,7 @@ class DistributedModel(keras.Model):
         summed = _all_reduce(replica, [tf.identity(variable.value) for variable in variables])
         with keras.StatelessScope(state_mapping=list(zip(variables, summed, strict=True))):
             logs = self.get_metrics_result()
-        if is_multi_worker(self.distribute_strategy):  # there Keras takes the mean over an axis of the logs
+        if num_workers(self.distribute_strategy) > 1:  # there Keras takes the mean over an axis of the logs
             logs = keras.tree.map_structure(lambda value: tf.reshape(value, (1,)), logs)
         return logs
 

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from keras_bert.corpus.dataset import num_workers
 from keras_bert.errors import Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -135,12 +136,13 @@ class Workers:
 
 def _place(strategy) -> tuple[int, int]:
     """How many processes a strategy has, and which one this is."""
-    if not getattr(strategy.extended, "_in_multi_worker_mode", lambda: False)():
+    count = num_workers(strategy)
+    if count == 1:
         return 1, 0
     resolver = strategy.cluster_resolver
     cluster = resolver.cluster_spec()
-    chiefs, workers = (cluster.num_tasks(job) if job in cluster.jobs else 0 for job in ("chief", "worker"))
-    return chiefs + workers, resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
+    chiefs = cluster.num_tasks("chief") if "chief" in cluster.jobs else 0
+    return count, resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
 
 
 @contextlib.contextmanager

@@ -7,11 +7,6 @@ from keras_bert.errors import UsageError
 KERAS_VERSIONS = ("3.15",)  # the minor versions whose internals training/distribution.py was tried with
 
 
-def is_multi_worker(strategy) -> bool:
-    """Whether the strategy spans several processes."""
-    return bool(getattr(strategy.extended, "_in_multi_worker_mode", lambda: False)())
-
-
 def check_goes_with_replicas(optimizer, jit_compile: bool, is_scaled: bool):
     """Refuses what no correction makes right on several replicas, with the way round.
 

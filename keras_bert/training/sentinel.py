@@ -91,8 +91,8 @@ def _first_in_batch(model, batch, targets) -> tuple[str | None, np.ndarray | Non
     for name, values in [*batch.items(), *((path, weights[path]) for path in weights)]:
         if not np.isfinite(np.asarray(values, "float64")).all():
             return f"the feature {name}", _bad_rows(values)
-    if _first_weight(model) is not None:
-        return _first_weight(model), np.ones(len(batch["token_ids"]), bool)
+    if (weight := _first_weight(model)) is not None:
+        return weight, np.ones(len(batch["token_ids"]), bool)
     # The model's own nodes: a layer that several models share has others too.
     nodes = [node for depth in sorted(model._nodes_by_depth)[::-1] for node in model._nodes_by_depth[depth]]
     outputs = {

@@ -18,12 +18,13 @@ import os
 import random
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from local_workers import environments
 
 LONGEST_END = 60  # seconds that a worker may outlive another
 STEPS_PER_EPOCH, EPOCHS = 20, 3
@@ -97,35 +98,16 @@ def start(options, out) -> list:
     command = [part.replace("{out}", str(out)) for part in shlex.split(options.command)]
     if options.workers == 1:
         return [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log_of(out, 0))]
-    cluster = {"worker": [f"localhost:{port}" for port in free_ports(options.workers)]}
-    processes = []
-    for i in range(options.workers):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})
-        processes.append(
-            subprocess.Popen(
-                command,
-                stdout=subprocess.DEVNULL,
-                stderr=log_of(out, i),
-                env={**os.environ, "TF_CONFIG": config},
-            )
-        )
-    return processes
+    return [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log_of(out, i), env={**os.environ, **own})
+        for i, own in enumerate(environments(options.workers))
+    ]
 
 
 def log_of(out, worker):
     path = Path(f"{out}.worker{worker}.log")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
-
-
-def free_ports(number):
-    sockets = [socket.socket() for _ in range(number)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def wait(processes, seconds=None) -> list:

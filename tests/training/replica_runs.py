@@ -11,11 +11,11 @@ of every pass has 5, so that of four replicas one has none. Clipping is on and c
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import numpy as np
+from local_workers import environments
 
 ROWS, BATCH, LENGTH, SLOTS, PIECES = 69, 16, 12, 4, 60
 
@@ -133,22 +133,8 @@ def main():
 
 def start_workers():
     """Two processes of this script on this machine, as one job."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            ports.append(free.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, *sys.orig_argv[1:]],
-            env={
-                **os.environ,
-                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}),
-            },
-        )
-        for i in range(2)
-    ]
+    command = [sys.executable, *sys.orig_argv[1:]]
+    workers = [subprocess.Popen(command, env={**os.environ, **own}) for own in environments(2)]
     return max(worker.wait() for worker in workers)
 
 

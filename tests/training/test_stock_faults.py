@@ -3,11 +3,11 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
 import pytest
+from local_workers import environments
 
 SCRIPT = pathlib.Path(__file__).with_name("stock_faults.py")
 pytestmark = pytest.mark.slow
@@ -26,16 +26,9 @@ def start(*arguments, **environment):
 @pytest.fixture(scope="module")
 def faults():
     """What the script prints, of two virtual CPUs and of two processes."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            ports.append(free.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(2)]
     found = {}
     # The script that computes by itself first: the machine has two cores.
-    for processes in ([start()], [start("worker", TF_CONFIG=json.dumps(task)) for task in tasks]):
+    for processes in ([start()], [start("worker", **own) for own in environments(2)]):
         for process in processes:
             found |= json.loads(process.communicate(timeout=300)[0].splitlines()[-1])
     return found
