@@ -33,6 +33,7 @@ def load(
     lowercase=None,
     dtype=None,
     activation=None,
+    dropout=None,
     revision="main",
     vocabulary=None,
     **settings,
@@ -48,6 +49,8 @@ def load(
         lowercase: bool or None. None means what the folder says, or its vocabulary shows.
         dtype: str or None. `"float32"` or `"mixed_bfloat16"`; None means Keras' global policy.
         activation: str or None. Overrides the config's: what "gelu" meant is not always written down.
+        dropout: float or None. Overrides the config's, of hidden states and attention both: a model
+            pretrained without is often fine-tuned with some.
         revision: str. Branch, tag or commit, of a name in the cache.
         vocabulary: path, sequence of str or `Vocabulary`. In place of the folder's; a live backbone has none.
         **settings: the task's, such as `labels=[...]` or `max_length=128`. What is not given is the
@@ -64,9 +67,11 @@ def load(
         tokenizer = Tokenizer(vocabulary, lowercase=lowercase is None or lowercase)
     else:
         tokenizer = read_tokenizer(checkpoint.path, lowercase)
-    if activation:
-        config = checkpoint.config.replace(activation=activation)
-        checkpoint = dataclasses.replace(checkpoint, config=config)
+    changes = {"activation": activation} if activation else {}
+    if dropout is not None:
+        changes |= {"dropout": dropout, "attention_dropout": dropout}
+    if changes:
+        checkpoint = dataclasses.replace(checkpoint, config=checkpoint.config.replace(**changes))
     own_task, own_settings = _task_of(checkpoint)
     if task is None and own_task is None and settings:
         raise UsageError(

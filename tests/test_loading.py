@@ -44,6 +44,14 @@ def test_the_same_head_with_other_classes_starts_fresh_and_says_so():
     assert bert.task.labels == ("a", "b")
 
 
+def test_dropout_overrides_both_of_the_config_and_is_saved(tmp_path):
+    bert = quiet_load(LAYOUTS / "hf5_classification", dropout=0.35)
+    assert (bert.config.dropout, bert.config.attention_dropout) == (0.35, 0.35)
+    bert.save(tmp_path / "out")
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert (config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]) == (0.35, 0.35)
+
+
 @pytest.mark.parametrize("name", WITH_HEADS)
 def test_every_head_is_saved_as_the_class_of_transformers_it_came_from(name, tmp_path):
     bert = quiet_load(LAYOUTS / name)

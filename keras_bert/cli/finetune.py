@@ -27,6 +27,7 @@ def define(values):
     )
     flags.DEFINE_string("vocab_file", None, "vocab.txt of the --preset", flag_values=values)
     options.define_activation(values)
+    options.define_dropout(values)
     define_training(values)
 
 
@@ -74,6 +75,7 @@ def run(values, positional):
             vocab_file=values.vocab_file,
             lowercase=values.do_lower_case,
             activation=values.activation,
+            dropout=values.dropout,
             labels=values.labels,
             max_length=options.task_settings(values).get("max_length"),
             reading=options.reading(values),

@@ -8,6 +8,7 @@ import gc
 import importlib
 import os
 import sys
+import traceback
 
 # The line of each verb in `--help`; the verbs' modules are imported only when they run.
 VERBS = {
@@ -67,14 +68,17 @@ def _run(verb, rest) -> int:
         code = STOPPED
     except KerasBertError as error:
         print(f"keras-bert {verb}: {error}", file=sys.stderr)
-        return 2
+        code = 2
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         print(f"\nkeras-bert {verb}: interrupted.", file=sys.stderr)
         return 130
-    if code == STOPPED:
+    except Exception:  # a fault of ours; Python would print the same
+        traceback.print_exc()
+        code = 1
+    if code:
         # The error is gone, and with it the frames that held the data's iterator: were it to live until
         # Python itself ends, TensorFlow would wait for ever for a batch that a Python generator was making.
         gc.collect()

@@ -6,7 +6,8 @@ from absl import flags
 
 from keras_bert.config import ACTIVATIONS
 from keras_bert.errors import DataError, UsageError
-from keras_bert.training.strategies import CLUSTERS, STRATEGIES
+from keras_bert.training.clusters import CLUSTERS
+from keras_bert.training.strategies import STRATEGIES
 
 COLUMNS = ("text", "text_pair", "label", "sample_weight")
 
@@ -34,6 +35,14 @@ def define_activation(values):
         "gelu (erf), gelu_approximate (tanh) ..., where the checkpoint does not say which it means",
         flag_values=values,
     )
+
+
+def define_dropout(values):
+    """--dropout, of whatever the model starts from."""
+    flags.DEFINE_float(
+        "dropout", None, "in training; without it what the --model_dir or --preset has", 0.0, 0.99,
+        flag_values=values,
+    )  # fmt: skip
 
 
 def define_data(values):
@@ -66,6 +75,7 @@ def define_strategy(values):
         "cluster", "tf_config", CLUSTERS,
         "where multi_worker learns of the others", flag_values=values,
     )  # fmt: skip
+    flags.DEFINE_integer("num_workers", None, "how many, of --cluster=kubernetes", 1, flag_values=values)
     flags.DEFINE_string("tpu", "", "name of the TPU; local on its own host", flag_values=values)
 
 
@@ -73,7 +83,10 @@ def strategy(values):
     """The strategy of the flags of `define_strategy`, or None."""
     from keras_bert.training.strategies import strategy as make
 
-    return make(values.strategy, devices=values.devices, cluster=values.cluster, tpu=values.tpu)
+    return make(
+        values.strategy, devices=values.devices, cluster=values.cluster, num_workers=values.num_workers,
+        tpu=values.tpu,
+    )  # fmt: skip
 
 
 def reading(values) -> dict:

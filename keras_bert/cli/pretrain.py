@@ -28,11 +28,12 @@ _INTEGERS = (
 )
 _MASKS = ("masked_lm_prob", "max_predictions_per_seq")
 _FIELDS = (
-    "input_file", "output_dir", "eval_file", "model_dir", "preset", "vocab_file", "activation",
+    "input_file", "output_dir", "eval_file", "model_dir", "preset", "vocab_file", "activation", "dropout",
     "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
     "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
     "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
-    "dropout_by_record", "eval_steps", "log_steps", "save_steps", "save_seconds", "max_skipped",
+    "dropout_by_record", "jit_compile", "eval_steps", "log_steps", "save_steps", "save_seconds",
+    "max_skipped",
 )  # fmt: skip
 
 
@@ -40,10 +41,13 @@ def define(values):
     """The flags of `pretrain`."""
     options.define_model(values)
     options.define_activation(values)
+    options.define_dropout(values)
     flags.DEFINE_string(
         "input_file", None, "pretraining records: a folder, files, patterns", flag_values=values
     )
-    flags.DEFINE_string("eval_file", None, "held-out records to evaluate on", flag_values=values)
+    flags.DEFINE_string(
+        "eval_file", None, "held-out records, with the masks they have if any", flag_values=values
+    )
     flags.DEFINE_string("output_dir", None, "folder of the run", flag_values=values)
     flags.DEFINE_string(
         "preset", None, "a size from random weights, in place of --model_dir", flag_values=values
@@ -77,7 +81,6 @@ def define_objectives(values):
     )
     flags.DEFINE_bool("packed", False, "put several examples into a row, isolated", flag_values=values)
     flags.DEFINE_bool("buckets", False, "batches of about one length each", flag_values=values)
-    flags.DEFINE_float("dropout", None, "of the --preset", 0.0, 0.99, flag_values=values)
     flags.DEFINE_bool(
         "dropout_by_record",
         False,
@@ -112,6 +115,12 @@ def define_optimizer(values):
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16"], "of the arithmetic", flag_values=values
     )
+    flags.DEFINE_bool(
+        "jit_compile",
+        False,
+        "compile the step with XLA: faster in float32, on one device and rows of one length",
+        flag_values=values,
+    )
     flags.DEFINE_integer("random_seed", 0, "of weights, masks, dropout and order", 0, flag_values=values)
     flags.DEFINE_float("save_seconds", 600, "seconds between two saved states", 0.0, flag_values=values)
 
@@ -120,13 +129,14 @@ def run(values, positional):
     """Trains, evaluates, saves."""
     if bool(values.model_dir) == bool(values.preset):
         raise UsageError("Nothing to start from, or two starts", expected="either --model_dir or --preset")
-    if values.dropout is not None and not values.preset:
-        raise UsageError("--dropout is of the --preset; a checkpoint has its own", expected="--preset")
-    options.start_tensorflow()
-    strategy = options.strategy(values)
-    from keras_bert.recipes.pretrain import PretrainRun, pretrain
+    from keras_bert.training.interruption import sigterm_interrupts
 
-    _, scores = pretrain(PretrainRun(**_settings(values)), strategy)
+    with sigterm_interrupts():
+        options.start_tensorflow()
+        strategy = options.strategy(values)
+        from keras_bert.recipes.pretrain import PretrainRun, pretrain
+
+        _, scores = pretrain(PretrainRun(**_settings(values)), strategy)
     if scores is not None:
         print(json.dumps(scores))
 
@@ -141,10 +151,6 @@ def _settings(values) -> dict:
         **recipe,
         "masks": {**recipe.get("masks", {}), **masks},
     }
-    if not values.preset:
-        settings["config"] = {}  # a checkpoint has its own
-    if values.dropout is not None:
-        settings["config"] = {"dropout": values.dropout, "attention_dropout": values.dropout}
     for flag, field in {**dict.fromkeys(_FIELDS), "precision": "dtype", "random_seed": "seed"}.items():
         if values[flag].present or (field or flag) not in recipe:
             settings[field or flag] = values[flag].value

@@ -18,7 +18,7 @@ SETTINGS = {
     "next_sentence": False,
     "masks": {"masked_lm_prob": 0.3},
     "packed": True,
-    "config": {"dropout": 0.0, "attention_dropout": 0.0},
+    "dropout": 0.0,
     "train_batch_size": 256,
     "optimizer": "adamw",
     "learning_rate": 1e-3,

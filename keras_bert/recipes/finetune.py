@@ -35,6 +35,7 @@ class FinetuneRun:
     vocab_file: str | None = None
     lowercase: bool | None = None
     activation: str | None = None
+    dropout: float | None = None  # None: that of the preset or the checkpoint
     labels: list[str] | None = None
     max_length: int | None = None
     reading: dict = dataclasses.field(default_factory=dict)  # columns, encoding, delimiter of the files
@@ -109,12 +110,15 @@ def _start(run) -> Bert:
     if run.preset:
         tokenizer = Tokenizer(run.vocab_file, lowercase=run.lowercase is not False)
         config = BertConfig.preset(run.preset, vocabulary_size=len(tokenizer.vocabulary))
+        if run.dropout is not None:
+            config = config.replace(dropout=run.dropout, attention_dropout=run.dropout)
         return Bert.from_config(config, tokenizer, run.task, dtype=run.dtype, **settings)
     return load(
         run.model_dir,
         run.task,
         lowercase=run.lowercase,
         activation=run.activation,
+        dropout=run.dropout,
         dtype=run.dtype,
         **settings,
     )

@@ -44,7 +44,7 @@ class PretrainRun:
     vocab_file: str | None = None
     lowercase: bool | None = None
     activation: str | None = None
-    config: dict = dataclasses.field(default_factory=dict)  # fields of BertConfig beside those of the preset
+    dropout: float | None = None  # None: that of the preset or the checkpoint
     masked_lm: bool = True
     next_sentence: bool | None = None  # None: where the records have pairs
     masks: dict = dataclasses.field(default_factory=dict)  # fields of Masking that are not the corpus'
@@ -67,6 +67,7 @@ class PretrainRun:
     ema: float | None = None
     dtype: str = "float32"
     dropout_by_record: bool = False
+    jit_compile: bool = False
     seed: int = 0
     eval_steps: int | None = None
     log_steps: int | None = None
@@ -75,11 +76,12 @@ class PretrainRun:
     max_skipped: int = 0
 
     def training(self) -> dict:
-        """The settings that shape the training, for the card."""
+        """The settings that shape the training: for the card, and what a resumed run must have again."""
         names = (
             "train_batch_size", "accumulation_steps", "optimizer", "learning_rate", "schedule",
             "warmup_steps", "weight_decay", "layer_decay", "clip_norm", "ema", "masked_lm",
-            "next_sentence", "packed", "buckets", "dropout_by_record", "dtype", "seed",
+            "next_sentence", "packed", "buckets", "max_length", "dropout", "dropout_by_record", "dtype",
+            "jit_compile", "seed",
         )  # fmt: skip
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value not in (None, False)} | self.masks
@@ -111,6 +113,11 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
             "The records have no pairs of sentences", where=records.source, expected="--nonext_sentence",
             remedy="leave the flag out, or build the corpus with --next_sentence",
         )  # fmt: skip
+    if run.masks and records.kind != "dynamic":
+        raise UsageError(
+            f"These records hold their masks: {', '.join(run.masks)} cannot be changed", where=records.source,
+            remedy="build the corpus with --masking=dynamic",
+        )  # fmt: skip
     keras.utils.set_random_seed(run.seed)
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         bert = _start(run, records)
@@ -127,6 +134,7 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
         _optimizer(run, total_steps),
         accumulation_steps=run.accumulation_steps,
         dropout_by_record=run.dropout_by_record,
+        jit_compile=run.jit_compile,
     )
     log = _fit(bert, run, train, evaluation, total_steps, strategy)
     scores = {name[4:]: value for name, value in log.rows[-1].items() if name.startswith("val_")} or None
@@ -150,11 +158,13 @@ def _start(run, records) -> Bert:
             raise UsageError(
                 "Nothing says what the ids are", where=records.source, expected="--vocab_file=vocab.txt"
             )
-        config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary), **run.config)
+        config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary))
+        if run.dropout is not None:
+            config = config.replace(dropout=run.dropout, attention_dropout=run.dropout)
         return Bert.from_config(config, own, "pretraining", dtype=run.dtype, **settings)
     bert = load(
-        run.model_dir, "pretraining", lowercase=run.lowercase, activation=run.activation, dtype=run.dtype,
-        **settings,
+        run.model_dir, "pretraining", lowercase=run.lowercase, activation=run.activation,
+        dropout=run.dropout, dtype=run.dtype, **settings,
     )  # fmt: skip
     if own is not None and list(own.vocabulary) != list(bert.tokenizer.vocabulary):
         bert = bert.with_vocabulary(own.vocabulary)
@@ -169,11 +179,6 @@ def _data(run, records, tokenizer, batch_size, **options) -> PretrainingData:
             needed = math.ceil(masks["masked_lm_prob"] * length)
             masks.setdefault("max_predictions_per_seq", max(needed, records.masks.max_predictions_per_seq))
         masker = Masker(tokenizer.vocabulary, dataclasses.replace(records.masks, **masks), run.seed)
-    elif run.masks:
-        raise UsageError(
-            f"These records hold their masks: {', '.join(run.masks)} cannot be changed", where=records.source,
-            remedy="build the corpus with --masking=dynamic",
-        )  # fmt: skip
     return PretrainingData(
         records, batch_size, masker=masker, seed=run.seed,
         max_length=None if run.packed else run.max_length, buckets=run.buckets,
@@ -212,6 +217,7 @@ def _fit(bert, run, train, evaluation, total_steps, strategy) -> MetricsLog:
     resume = Resume(
         output / "states", train, every_steps=run.save_steps, every_seconds=run.save_seconds,
         total_steps=total_steps, callbacks=[log, board, *shown],
+        settings={**run.training(), "num_train_steps": total_steps, "examples": train.records.num_examples},
     )  # fmt: skip
     watch = Sentinel(train, bert.task.batch, output)
     validation = {}

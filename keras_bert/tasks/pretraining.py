@@ -66,10 +66,12 @@ class Pretraining(Task):
         else:
             model = heads.next_sentence(encoder, config)
         outputs = [MLM] * self.masked_lm + [NSP] * self.next_sentence
+        # Of several outputs Keras puts each one's name before the metric's; a single one has the same name.
+        metric = "accuracy" if len(outputs) > 1 else self.main_score
         return BertModel(model.input, model.output, name=self.name).with_defaults(
             loss=lambda: {name: SparseCrossentropy("mean_with_sample_weight") for name in outputs},
             weighted_metrics=lambda: {
-                name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in outputs
+                name: [keras.metrics.SparseCategoricalAccuracy(name=metric)] for name in outputs
             },
         )
 

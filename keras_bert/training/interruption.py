@@ -62,6 +62,29 @@ class Signals:
             print(f"{self.received.name}: stopping after this step ...", file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def sigterm_interrupts():
+    """Within the block SIGTERM is an `Interrupted`, also where no step of a `fit` is there to be finished.
+
+    While a model trains, `Resume` listens in its place.
+    """
+
+    def stop(number, frame):
+        raise Interrupted(
+            "Stopped by SIGTERM while nothing was trained",
+            remedy="start the same command again; it goes on from what is saved",
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python allows no handlers there
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
 def _former(number):
     """The handler of a signal, without those of ours whose `fit` has ended in an error."""
     handler = signal.getsignal(number)

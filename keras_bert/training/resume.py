@@ -1,5 +1,6 @@
 """`Resume`: saves a run while it trains, and goes on where it stopped, bit for bit as if it never had."""
 
+import json
 import sys
 import time
 
@@ -42,6 +43,8 @@ class Resume(keras.callbacks.Callback):
         every_seconds: float or None. Saves when so many seconds have gone by since the last time.
         keep: int. So many of the newest states stay.
         total_steps: int or None. The run ends at this step, also in the middle of an epoch.
+        settings: dict of JSON values or None. What else shapes the run, such as the batch size: a run goes
+            on with the same only.
         callbacks: sequence of callbacks that have `get_state()` (JSON values) and `set_state(state)`. They
             are given to `fit` as well.
 
@@ -59,13 +62,14 @@ class Resume(keras.callbacks.Callback):
     """
 
     def __init__(self, folder, data=None, *, every_steps=None, every_seconds=600, keep=2, total_steps=None,
-                 callbacks=()):  # fmt: skip
+                 settings=None, callbacks=()):  # fmt: skip
         super().__init__()
         for name, value in (("every_steps", every_steps), ("keep", keep), ("total_steps", total_steps)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise UsageError(f"The value is {value!r}", where=name, expected="1 or more")
         self.folder, self.data, self.keep, self.total_steps = folder, data, keep, total_steps
         self.every_steps, self.every_seconds, self.callbacks = every_steps, every_seconds, tuple(callbacks)
+        self.settings = json.loads(json.dumps(settings or {}))  # as it will be read again
         self.signals = Signals(self._is_in_fit)
         self.step, self.saved_step, self.resumed_from, self.is_finished = 0, None, None, False
 
@@ -157,7 +161,7 @@ class Resume(keras.callbacks.Callback):
         if self.workers.is_chief:
             facts = {
                 "epoch": epoch, "step_in_epoch": done, "steps_per_epoch": self._steps_per_epoch,
-                "was_stopped": was_stopped,
+                "was_stopped": was_stopped, "settings": self.settings,
                 "position": None if self.data is None else [int(i) for i in self.data.position(self.step)],
                 "callbacks": {name: callback.get_state() for name, callback in self._named_callbacks()},
                 "history": self._history(epoch_logs), **self.variables.facts(),
@@ -227,6 +231,14 @@ class Resume(keras.callbacks.Callback):
                 f"{self._steps_per_epoch}", where="steps_per_epoch",
                 remedy=f"give the former number, or begin anew in another folder than {self.folder}",
             )  # fmt: skip
+        saved = facts["settings"]
+        for name in {**saved, **self.settings}:
+            if saved.get(name) != self.settings.get(name):
+                raise UsageError(
+                    f"The run began with {saved.get(name)!r}, and is to go on with "
+                    f"{self.settings.get(name)!r}", where=name,
+                    remedy=f"give the former value, or begin anew in another folder than {self.folder}",
+                )  # fmt: skip
         if (self.data is None) != (facts["position"] is None):
             raise UsageError(
                 "The state was saved with data, or this run has some, but not both", where="data",

@@ -22,7 +22,7 @@ from keras_bert.files.atomic import atomic_folder, output_errors
 from keras_bert.files.manifest import hash_files, verify
 from keras_bert.files.regular import read_regular
 
-FORMAT = 1
+FORMAT = 2
 ARRAYS, FACTS = "state.safetensors", "state.json"
 _FOLDER = re.compile(r"step-(\d{8,})")
 _REMOVED = re.compile(r"\.step-\d{8,}\.removed")

@@ -1,12 +1,12 @@
 """`strategy`: where a run computes, by name."""
 
-from keras_bert.errors import MissingExtraError, UsageError
+from keras_bert.errors import UsageError
+from keras_bert.training.clusters import resolver
 
 STRATEGIES = ("none", "one_device", "mirrored", "multi_worker", "tpu")
-CLUSTERS = ("tf_config", "slurm", "kubernetes")
 
 
-def strategy(name="none", *, devices=(), cluster="tf_config", tpu=""):
+def strategy(name="none", *, devices=(), cluster="tf_config", num_workers=None, tpu=""):
     """A `tf.distribute.Strategy`; must be called before TensorFlow has computed anything.
 
     Args:
@@ -14,9 +14,8 @@ def strategy(name="none", *, devices=(), cluster="tf_config", tpu=""):
             `"multi_worker"`: this process is one of several, on as many machines; `"tpu"`.
         devices: sequence of str. `"GPU:0"`, `"CPU:1"` ...; a CPU of a higher number than there are is made
             by dividing this one.
-        cluster: str. Where a worker of several learns who the others are: `"tf_config"`, the variable
-            TF_CONFIG; `"slurm"`, the variables of a Slurm step (one task a worker); `"kubernetes"`, the pods
-            labelled job-name=worker, which needs the package `kubernetes`.
+        cluster: str. Where a worker of several learns who the others are: see `clusters.resolver`.
+        num_workers: int or None. Of a cluster that does not tell it.
         tpu: str. Name or address of the TPU; "" where the machine itself has it, "local" on its host.
     Returns:
         tf.distribute.Strategy, or None for `"none"`.
@@ -31,43 +30,15 @@ def strategy(name="none", *, devices=(), cluster="tf_config", tpu=""):
         return None
     if name == "tpu":
         return _tpu(tpu)
-    _divide_cpu(devices)
-    _check_devices(devices)
+    if devices:  # looking at them sets TensorFlow up, which must not happen before workers have met
+        _divide_cpu(devices)
+        _check_devices(devices)
     if name == "one_device":
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
         return tf.distribute.OneDeviceStrategy(f"/{(devices or ['GPU:0' if has_gpu else 'CPU:0'])[0]}")
     if name == "mirrored":
         return tf.distribute.MirroredStrategy([f"/{device}" for device in devices] or None)
-    resolver = _resolver(cluster)
-    if not resolver.cluster_spec().jobs:
-        raise UsageError(
-            "This process does not know the other workers", where=f"--cluster={cluster}",
-            expected='TF_CONFIG={"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
-            '"index": 0}}',
-            remedy="set it for every worker, each with its own index; or --cluster=slurm",
-        )  # fmt: skip
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-
-
-def _resolver(cluster):
-    import tensorflow as tf
-
-    resolvers = tf.distribute.cluster_resolver
-    if cluster not in CLUSTERS:
-        raise UsageError(f"There is no cluster {cluster!r}", where="--cluster", expected=", ".join(CLUSTERS))
-    if cluster == "tf_config":
-        return resolvers.TFConfigClusterResolver()
-    try:
-        return (
-            resolvers.SlurmClusterResolver() if cluster == "slurm" else resolvers.KubernetesClusterResolver()
-        )
-    except ImportError as error:
-        raise MissingExtraError(
-            "Kubernetes is asked through its Python package, which is not installed", where="--cluster",
-            remedy="pip install kubernetes",
-        ) from error  # fmt: skip
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UsageError(f"The cluster cannot be read: {error}", where=f"--cluster={cluster}") from error
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver(cluster, num_workers))
 
 
 def _divide_cpu(devices):

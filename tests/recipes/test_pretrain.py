@@ -17,7 +17,7 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
-    """A folder with records: `pairs` of sentences, `single` texts, `static`, Google's, and `more` pieces."""
+    """Records in a folder: `pairs` of sentences, `single` texts, `fixed` masks, Google's, `more` pieces."""
     folder = tmp_path_factory.mktemp("corpora")
     rng = np.random.default_rng(0)
     documents = [
@@ -29,6 +29,7 @@ def corpora(tmp_path_factory):
     for name, pieces, settings in (
         ("pairs", tokenizer, {}),
         ("single", tokenizer, {"next_sentence": False}),
+        ("fixed", tokenizer, {"next_sentence": False, "masking": "static", "dupe_factor": 1}),
         ("google", tokenizer, {"masking": "static", "format": "google", "dupe_factor": 2}),
         ("more", kb.Tokenizer([*PIECES, "covid"]), {}),
     ):
@@ -121,9 +122,30 @@ def test_the_efficient_recipe_packs_masks_more_and_learns_no_next_sentence(corpo
     assert config["architectures"] == ["BertForMaskedLM"] and config["hidden_dropout_prob"] == 0.0
     rows = rows_of(tmp_path / "run")
     assert "mlm_loss" not in rows[0] and "nsp_loss" not in rows[0]  # one loss: it is `loss`
+    assert {"mlm_accuracy", "val_mlm_accuracy"} <= rows[-1].keys()
     card = (tmp_path / "run" / "README.md").read_text()
     assert "masked_lm_prob" in card and "packed" in card
     assert kb.load(tmp_path / "run" / "model").task.next_sentence is False
+
+
+def test_what_is_held_out_keeps_its_own_masks(corpora, tmp_path):
+    flags = [f"--input_file={corpora}/single", "--preset=tiny", "--num_train_steps=2", "--train_batch_size=4",
+             f"--eval_file={corpora}/fixed"]  # fmt: skip
+    for share in (0.3, 0.9):
+        pretrain(tmp_path / str(share), *flags, f"--masked_lm_prob={share}", "--learning_rate=0")
+    one, other = (rows_of(tmp_path / str(share))[-1] for share in (0.3, 0.9))
+    assert one["loss"] != other["loss"] and one["val_loss"] == other["val_loss"]
+
+
+def test_a_run_goes_on_with_the_settings_it_began_with_only(corpora, tmp_path, capsys):
+    flags = [f"--input_file={corpora}/pairs", "--preset=tiny", "--num_train_steps=4", "--train_batch_size=4"]
+    pretrain(tmp_path / "run", *flags)
+    pretrain(tmp_path / "run", *flags, "--log_steps=3")
+    for other in ("--train_batch_size=8", "--learning_rate=1e-4", "--num_train_steps=6", "--random_seed=2"):
+        capsys.readouterr()
+        pretrain(tmp_path / "run", *flags, other, code=2)
+        errors = capsys.readouterr().err
+        assert "The run began with" in errors and other[2:].split("=")[0].replace("random_", "") in errors
 
 
 def test_googles_records_train_too(corpora, tmp_path):

@@ -1,5 +1,7 @@
 """What TensorFlow says of a lost worker becomes one message; one process alone is asked nothing."""
 
+import os
+import signal
 import sys
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from keras_bert.cli import main as cli
 from keras_bert.errors import DataError, Interrupted
-from keras_bert.training.interruption import Workers, peers_watched
+from keras_bert.training.interruption import Workers, peers_watched, sigterm_interrupts
 
 tf = pytest.importorskip("tensorflow")
 
@@ -93,3 +95,27 @@ def test_the_command_line_ends_with_75(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", Verb)
     assert cli.main(["inspect"]) == 75
     assert capsys.readouterr().err == "keras-bert inspect: Stopped by SIGTERM. To fix: start it again.\n"
+
+
+def test_an_error_of_ours_is_shown_and_ends_with_1(monkeypatch, capsys):
+    class Verb:
+        """A verb."""
+
+        @staticmethod
+        def define(values):
+            pass
+
+        @staticmethod
+        def run(values, positional):
+            raise ZeroDivisionError("ours")
+
+    monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", Verb)
+    assert cli.main(["inspect"]) == 1
+    assert "Traceback" in (text := capsys.readouterr().err) and text.endswith("ZeroDivisionError: ours\n")
+
+
+def test_sigterm_outside_of_a_fit_is_an_interruption():
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted, match="SIGTERM while nothing was trained"), sigterm_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == former

@@ -222,6 +222,12 @@ def test_a_fit_that_cannot_be_continued_is_refused(tmp_path):
         train(tmp_path, fit={"initial_epoch": 1})
     with pytest.raises(UsageError, match="how many steps an epoch has"):
         train(tmp_path / "new", fit={"steps_per_epoch": None})
+    crash(tmp_path / "set", 3, settings={"batch": 8, "masks": [1, 2], "gone": None})
+    with pytest.raises(UsageError, match=r"batch: The run began with 8, and is to go on with 16"):
+        train(tmp_path / "set", settings={"batch": 16, "masks": [1, 2]})
+    with pytest.raises(UsageError, match=r"new: The run began with None, and is to go on with True"):
+        train(tmp_path / "set", settings={"batch": 8, "masks": [1, 2], "new": True})
+    assert train(tmp_path / "set", settings={"batch": 8, "masks": (1, 2)})[2].resumed_from == 3 - 1
     for wrong in ({"every_steps": 0}, {"keep": 0}, {"total_steps": 1.5}):
         with pytest.raises(UsageError, match="1 or more"):
             Resume(tmp_path, **wrong)
