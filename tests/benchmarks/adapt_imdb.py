@@ -80,7 +80,8 @@ def records(given):
     """Records to train on, and held-out reviews, in the pieces of each arm."""
     for arm, text in (("base", "general"), ("adapted", "train"), ("extended", "train")):
         more = {
-            "vocab_file": vocabulary(given, arm), "max_seq_length": arms.LENGTH, "next_sentence": "false"
+            "vocab_file": vocabulary(given, arm), "max_seq_length": arms.LENGTH, "next_sentence": "false",
+            "max_predictions_per_seq": round(0.15 * arms.LENGTH),
         }  # fmt: skip
         imdb.keras_bert(
             "corpus", input_file=given.work / f"{text}.jsonl", output_dir=given.work / "records" / arm, **more

@@ -78,7 +78,8 @@ def records(given):
     ):
         keras_bert(
             "corpus", input_file=given.work / f"{text}.jsonl", output_dir=given.work / "records" / name,
-            vocab_file=given.work / "vocabulary/vocab.txt", max_seq_length=arms.LENGTH, **flags,
+            vocab_file=given.work / "vocabulary/vocab.txt", max_seq_length=arms.LENGTH,
+            max_predictions_per_seq=round(0.15 * arms.LENGTH), **flags,
         )  # fmt: skip
 
 
