@@ -2,6 +2,7 @@
 
 python tests/training/kill_and_resume_training.py OUT.txt [--runs=20] [--seed=0]    # each some minutes
     --workers=2            a job of two processes, of which one is killed: the other must end by itself
+    --most_kills=2         a run is then left alone
     --signal=TERM          the gentle way: the process must end with 75
     --command="keras-bert pretrain ... --output_dir={out}" --results=model.safetensors   # instead of its own
 
@@ -36,6 +37,7 @@ def main():
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--most_kills", type=int, default=100)
     parser.add_argument("--signal", default="KILL")
     parser.add_argument("--command", default=f"{sys.executable} {__file__} {{out}} --train")
     parser.add_argument("--results", default="result.json")
@@ -66,7 +68,9 @@ def one_run(options, out, seconds, expected, rng) -> str:
         processes = start(options, out)
         victim = rng.choice(processes)
         try:
-            if options.workers > 1 or rng.random() < 0.8:
+            if kills == options.most_kills:
+                victim.wait()
+            elif options.workers > 1 or rng.random() < 0.8:
                 wait_for_progress(out, victim)
                 victim.wait(rng.uniform(0, 3))
             else:
