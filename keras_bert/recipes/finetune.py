@@ -53,7 +53,7 @@ class FinetuneRun:
     def training(self) -> dict:
         """The settings that shape the training, for the card."""
         names = ("train_batch_size", "learning_rate", "epochs", "warmup_proportion", "warmup_steps",
-                 "weight_decay", "seed", "dtype")  # fmt: skip
+                 "weight_decay", "dropout", "seed", "dtype")  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 

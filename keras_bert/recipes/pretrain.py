@@ -83,8 +83,9 @@ class PretrainRun:
             "next_sentence", "packed", "buckets", "max_length", "dropout", "dropout_by_record", "dtype",
             "jit_compile", "seed",
         )  # fmt: skip
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value not in (None, False)} | self.masks
+        given = ((name, getattr(self, name)) for name in names)
+        # By `is`: a dropout of 0.0 is a setting, and equals False.
+        return {name: value for name, value in given if value is not None and value is not False} | self.masks
 
 
 def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:

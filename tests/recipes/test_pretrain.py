@@ -124,7 +124,7 @@ def test_the_efficient_recipe_packs_masks_more_and_learns_no_next_sentence(corpo
     assert "mlm_loss" not in rows[0] and "nsp_loss" not in rows[0]  # one loss: it is `loss`
     assert {"mlm_accuracy", "val_mlm_accuracy"} <= rows[-1].keys()
     card = (tmp_path / "run" / "README.md").read_text()
-    assert "masked_lm_prob" in card and "packed" in card
+    assert "masked_lm_prob" in card and "packed" in card and "dropout" in card
     assert kb.load(tmp_path / "run" / "model").task.next_sentence is False
 
 
