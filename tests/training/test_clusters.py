@@ -78,7 +78,6 @@ def test_what_is_missing_is_named(monkeypatch, cluster, variables, count, messag
 
 WORKER = """
 import json
-import numpy as np
 from keras_bert.training.interruption import Workers
 from keras_bert.training.strategies import strategy
 workers = Workers(strategy("multi_worker", cluster="slurm"))

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -80,36 +81,24 @@ def test_a_chief_counts_before_the_workers():
     assert (workers.count, workers.index) == (3, 1)
 
 
+def verb_that_raises(error):
+    """A verb of the command line."""
+
+    def run(values, positional):
+        raise error
+
+    return types.SimpleNamespace(__doc__="A verb.", define=lambda values: None, run=run)
+
+
 def test_the_command_line_ends_with_75(monkeypatch, capsys):
-    class Verb:
-        """A verb."""
-
-        @staticmethod
-        def define(values):
-            pass
-
-        @staticmethod
-        def run(values, positional):
-            raise Interrupted("Stopped by SIGTERM", remedy="start it again")
-
-    monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", Verb)
+    error = Interrupted("Stopped by SIGTERM", remedy="start it again")
+    monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", verb_that_raises(error))
     assert cli.main(["inspect"]) == 75
     assert capsys.readouterr().err == "keras-bert inspect: Stopped by SIGTERM. To fix: start it again.\n"
 
 
 def test_an_error_of_ours_is_shown_and_ends_with_1(monkeypatch, capsys):
-    class Verb:
-        """A verb."""
-
-        @staticmethod
-        def define(values):
-            pass
-
-        @staticmethod
-        def run(values, positional):
-            raise ZeroDivisionError("ours")
-
-    monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", Verb)
+    monkeypatch.setitem(sys.modules, "keras_bert.cli.inspect", verb_that_raises(ZeroDivisionError("ours")))
     assert cli.main(["inspect"]) == 1
     assert "Traceback" in (text := capsys.readouterr().err) and text.endswith("ZeroDivisionError: ours\n")
 

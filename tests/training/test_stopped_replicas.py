@@ -1,4 +1,4 @@
-"""Several replicas stop together, and go on together; 20 infinities of the script are in BUILD_NOTES.md."""
+"""Several replicas stop together, and go on together; more infinities are in BUILD_NOTES.md."""
 
 import pytest
 from script_output import output_of
