@@ -1,4 +1,4 @@
-"""Processes that are killed train the same model in the end; more runs of the script are in BUILD_NOTES.md."""
+"""Processes that are killed train the same model in the end; more runs are in BUILD_NOTES.md."""
 
 import pytest
 from script_output import output_of
