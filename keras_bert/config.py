@@ -139,6 +139,10 @@ class BertConfig:
         """A copy with some values changed, validated again."""
         return dataclasses.replace(self, **changes)
 
+    def with_dropout(self, dropout: float | None) -> "BertConfig":
+        """A copy with this dropout of hidden states and attention both; None: as it is."""
+        return self if dropout is None else self.replace(dropout=dropout, attention_dropout=dropout)
+
     def to_dict(self) -> dict:
         """The values as a plain dict; `BertConfig(**config.to_dict()) == config`."""
         return dataclasses.asdict(self)

@@ -67,11 +67,10 @@ def load(
         tokenizer = Tokenizer(vocabulary, lowercase=lowercase is None or lowercase)
     else:
         tokenizer = read_tokenizer(checkpoint.path, lowercase)
-    changes = {"activation": activation} if activation else {}
-    if dropout is not None:
-        changes |= {"dropout": dropout, "attention_dropout": dropout}
-    if changes:
-        checkpoint = dataclasses.replace(checkpoint, config=checkpoint.config.replace(**changes))
+    config = checkpoint.config.with_dropout(dropout)
+    if activation:
+        config = config.replace(activation=activation)
+    checkpoint = dataclasses.replace(checkpoint, config=config)
     own_task, own_settings = _task_of(checkpoint)
     if task is None and own_task is None and settings:
         raise UsageError(

@@ -109,9 +109,9 @@ def _start(run) -> Bert:
         settings["max_length"] = run.max_length
     if run.preset:
         tokenizer = Tokenizer(run.vocab_file, lowercase=run.lowercase is not False)
-        config = BertConfig.preset(run.preset, vocabulary_size=len(tokenizer.vocabulary))
-        if run.dropout is not None:
-            config = config.replace(dropout=run.dropout, attention_dropout=run.dropout)
+        config = BertConfig.preset(run.preset, vocabulary_size=len(tokenizer.vocabulary)).with_dropout(
+            run.dropout
+        )
         return Bert.from_config(config, tokenizer, run.task, dtype=run.dtype, **settings)
     return load(
         run.model_dir,

@@ -159,9 +159,7 @@ def _start(run, records) -> Bert:
             raise UsageError(
                 "Nothing says what the ids are", where=records.source, expected="--vocab_file=vocab.txt"
             )
-        config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary))
-        if run.dropout is not None:
-            config = config.replace(dropout=run.dropout, attention_dropout=run.dropout)
+        config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary)).with_dropout(run.dropout)
         return Bert.from_config(config, own, "pretraining", dtype=run.dtype, **settings)
     bert = load(
         run.model_dir, "pretraining", lowercase=run.lowercase, activation=run.activation,

@@ -12,7 +12,6 @@ The number of steps is given, so other work beside it changes nothing. Everythin
 the one of pretrain_imdb.py, whose texts are the same), and what is finished is not repeated.
 """
 
-import argparse
 import collections
 import functools
 import gzip
@@ -29,20 +28,13 @@ TITLE = re.compile(r"\n = [^=\n]+ = \n")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser = imdb.common_arguments()
     parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     stages = {"texts": imdb.texts, "general": general, "general_records": records}
     stages |= {arm: functools.partial(pretrain, arm=arm) for arm in ARMS}
-    for name, stage in stages.items():
-        mark = given.work / f"{name}.done"
-        if not mark.exists():
-            stage(given)
-            mark.touch()
+    imdb.finish(stages, given)
     imdb.sst2(given, ARMS, "adapt_sst2.jsonl")
     report(given)
 

@@ -32,23 +32,33 @@ ARMS = ("paper", "efficient", "keras_hub")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser = common_arguments()
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--only")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     stages = {"texts": texts, "records": records}
     stages |= {arm: functools.partial(pretrain, arm=arm) for arm in ARMS} | {"sst2": sst2}
-    for name, stage in stages.items():
-        mark = given.work / f"{name}.done"
-        if given.only in (None, name) and not mark.exists():
-            stage(given)
-            mark.touch()
+    finish({name: stage for name, stage in stages.items() if given.only in (None, name)}, given)
     if given.only in (None, "report"):
         report(given)
+
+
+def common_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    return parser
+
+
+def finish(stages, given):
+    """Runs the stages that have not been run."""
+    for name, stage in stages.items():
+        mark = given.work / f"{name}.done"
+        if not mark.exists():
+            stage(given)
+            mark.touch()
 
 
 def texts(given):
