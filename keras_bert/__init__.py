@@ -25,6 +25,7 @@ _HOME = {
     "WarmupLinear": "keras_bert.training.schedule",
     "WarmupPolynomial": "keras_bert.training.schedule",
     "WarmupStableDecay": "keras_bert.training.schedule",
+    "attend_locally": "keras_bert.training.local_start",
     "attention_scores": "keras_bert.encoder",
     "bert_encoder": "keras_bert.encoder",
     "build_corpus": "keras_bert.corpus.build",

@@ -18,6 +18,7 @@ SETTINGS = {
     "next_sentence": False,
     "masks": {"masked_lm_prob": 0.3},
     "packed": True,
+    "local_start": True,
     "dropout": 0.0,
     "train_batch_size": 256,
     "optimizer": "adamw",

@@ -22,6 +22,7 @@ from keras_bert.reports.throughput import flops_per_example
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.training.interruption import Workers, peers_watched
 from keras_bert.training.lamb import Lamb
+from keras_bert.training.local_start import attend_locally
 from keras_bert.training.metrics_log import MetricsLog
 from keras_bert.training.optimizer import AdamW
 from keras_bert.training.resume import Resume
@@ -44,6 +45,7 @@ class PretrainRun:
     vocab_file: str | None = None
     lowercase: bool | None = None
     activation: str | None = None
+    local_start: bool = False  # of new weights: see training/local_start.py
     dropout: float | None = None  # None: that of the preset or the checkpoint
     masked_lm: bool = True
     next_sentence: bool | None = None  # None: where the records have pairs
@@ -81,7 +83,7 @@ class PretrainRun:
             "train_batch_size", "accumulation_steps", "optimizer", "learning_rate", "schedule",
             "warmup_steps", "weight_decay", "layer_decay", "clip_norm", "ema", "masked_lm",
             "next_sentence", "packed", "buckets", "max_length", "dropout", "dropout_by_record", "dtype",
-            "jit_compile", "seed",
+            "jit_compile", "local_start", "seed",
         )  # fmt: skip
         given = ((name, getattr(self, name)) for name in names)
         # By `is`: a dropout of 0.0 is a setting, and equals False.
@@ -107,7 +109,9 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
     folders.check_output(output / "model")  # before the training, not after it
     records = PretrainingRecords(run.input_file, max_skipped=run.max_skipped)
     run = dataclasses.replace(
-        run, next_sentence=records.has_pairs if run.next_sentence is None else run.next_sentence
+        run,
+        next_sentence=records.has_pairs if run.next_sentence is None else run.next_sentence,
+        local_start=run.local_start and run.preset is not None,  # what a checkpoint has learnt is kept
     )
     if run.next_sentence and not records.has_pairs:
         raise UsageError(
@@ -160,7 +164,10 @@ def _start(run, records) -> Bert:
                 "Nothing says what the ids are", where=records.source, expected="--vocab_file=vocab.txt"
             )
         config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary)).with_dropout(run.dropout)
-        return Bert.from_config(config, own, "pretraining", dtype=run.dtype, **settings)
+        bert = Bert.from_config(config, own, "pretraining", dtype=run.dtype, **settings)
+        if run.local_start:
+            attend_locally(bert.encoder, config.initializer_range)
+        return bert
     bert = load(
         run.model_dir, "pretraining", lowercase=run.lowercase, activation=run.activation,
         dropout=run.dropout, dtype=run.dtype, **settings,
