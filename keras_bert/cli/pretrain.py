@@ -32,8 +32,8 @@ _FIELDS = (
     "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
     "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
     "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
-    "dropout_by_record", "jit_compile", "local_start", "eval_steps", "log_steps", "save_steps", "save_seconds",
-    "max_skipped",
+    "dropout_by_record", "jit_compile", "local_start", "eval_steps", "log_steps", "save_steps",
+    "save_seconds", "max_skipped",
 )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def define(values):
     flags.DEFINE_bool(
         "local_start",
         False,
-        "with --preset: begin with heads that look at the neighbouring pieces, learns much sooner",
+        "with --preset: begin with heads that look at neighbouring pieces, which learns much sooner",
         flag_values=values,
     )
     for name, default, text in _INTEGERS:

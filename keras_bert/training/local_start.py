@@ -1,4 +1,4 @@
-"""`attend_locally`: weights to begin with, of which the first block's heads look at the neighbouring pieces."""
+"""`attend_locally`: new weights with which the first block's heads look at the neighbouring pieces."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def attend_locally(encoder, initializer_range=0.02):
 
         embeddings      the first H columns hold the place alone, as sines and cosines of H / 2 waves
         query           reads them as they are
-        key             reads them turned back by the head's offset: query key = sum of cos(w (j - offset - i))
+        key             reads them turned back by the offset: query key = sum of cos(w (j - offset - i))
         value, output   larger, so that what is found there counts as much as the piece itself
 
     All of it is only where training begins: nothing is held fixed, and the model is a BERT like any other.
@@ -30,7 +30,7 @@ def attend_locally(encoder, initializer_range=0.02):
         initializer_range: float. Standard deviation of the new weights, as in its `BertConfig`.
     Raises:
         UsageError: factorised embeddings, which mix the columns before the first block; heads of one column.
-    Reference: attention that begins as a convolution, of images: Zheng et al. 2024,
+    Reference: attention on images that begins as a convolution: Zheng et al. 2024,
     https://arxiv.org/abs/2404.01139; sinusoids turn with the offset: Vaswani et al. 2017,
     https://arxiv.org/abs/1706.03762, section 3.5. What it brings is measured in BUILD_NOTES.md, 2026-11-26.
     """
