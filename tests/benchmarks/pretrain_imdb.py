@@ -8,8 +8,9 @@ its number of steps follows from its own rate, measured beforehand, so that with
 given minutes. Then SST-2 (10,000 rows) is fine-tuned from each of them, and from random weights.
 
 keras-hub gets the texts of the efficient recipe as ids, so that its tokeniser costs it nothing, and whatever
-of that recipe it can do: the share of masks, optimizer, rate and schedule, no dropout. All steps are compiled
-with XLA, which is the faster way for each of them here.
+of that recipe it can do: the share of masks, optimizer, rate and schedule, no dropout. `random_start` is
+`efficient` without the local start, which keras-hub's model does not have either. All steps are compiled with
+XLA, which is the faster way for each of them here.
 
 Everything is kept in FOLDER, and what is finished is not repeated: start it again to go on. --only=STAGE ends
 after one stage. The last stage prints the table and draws curves.png.
@@ -28,7 +29,7 @@ import pretrain_imdb_arms as arms
 
 HELD_OUT_EVERY, PIECES, EVALUATIONS = 50, 8_000, 8
 CALIBRATION = (20, 60)  # the rate is that between these steps
-ARMS = ("paper", "efficient", "keras_hub")
+ARMS = ("paper", "efficient", "random_start", "keras_hub")
 
 
 def main():
@@ -114,10 +115,11 @@ def train(given, arm, output, steps, log_steps=20, evaluations=EVALUATIONS):
     if arm == "keras_hub":
         run(sys.executable, arms.__file__, given.work, output, steps, log_steps, eval_steps)
         return
+    recipe = "paper" if arm == "paper" else "efficient"
     keras_bert(
-        "pretrain", recipe=arm, preset="mini", input_file=given.work / "records" / arm, output_dir=output,
-        eval_file=given.work / "records" / f"held_out_{arm}", num_train_steps=steps, log_steps=log_steps,
-        eval_steps=eval_steps, **arms.SETTINGS[arm],
+        "pretrain", recipe=recipe, preset="mini", input_file=given.work / "records" / recipe,
+        output_dir=output, eval_file=given.work / "records" / f"held_out_{recipe}", num_train_steps=steps,
+        log_steps=log_steps, eval_steps=eval_steps, **arms.SETTINGS[arm],
     )  # fmt: skip
 
 
