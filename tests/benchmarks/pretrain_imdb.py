@@ -30,6 +30,7 @@ import pretrain_imdb_arms as arms
 HELD_OUT_EVERY, PIECES, EVALUATIONS = 50, 8_000, 8
 CALIBRATION = (20, 60)  # the rate is that between these steps
 ARMS = ("paper", "efficient", "random_start", "keras_hub")
+FINETUNED = ("random", "paper", "efficient", "keras_hub")
 
 
 def main():
@@ -123,7 +124,7 @@ def train(given, arm, output, steps, log_steps=20, evaluations=EVALUATIONS):
     )  # fmt: skip
 
 
-def sst2(given, names=("random", *ARMS), file="sst2.jsonl"):
+def sst2(given, names=FINETUNED, file="sst2.jsonl"):
     """Fine-tunes of every arm with every seed, line by line."""
     results = given.work / file
     done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []

@@ -17,7 +17,7 @@ CASES = [
     for optimizer in ("adamw", "lamb")
     for accumulation in (1, 2, 4)
     for more in ("", "-keyed")
-] + ["adamw-2-keyed-ema"]
+] + ["adamw-2-keyed-ema", "adamw-1-bf16"]
 REPLICAS = ("1", "2", "4", "workers")
 
 
