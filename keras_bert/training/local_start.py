@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_bert.errors import UsageError
 
-_SHARPNESS = (
+_SHARPNESS = 20.0  # the score of the place a head looks at; the places beside it get a fifth of its attention
     20.0  # the score of the place a head looks at: its neighbours' is 2 less, e^2 times less attention
 )
 _SLOWEST = 0.1  # radians a place: wave lengths are 6 to 60 pieces
