@@ -4,9 +4,7 @@ import numpy as np
 
 from keras_bert.errors import UsageError
 
-_SHARPNESS = 20.0  # the score of the place a head looks at; the places beside it get a fifth of its attention
-    20.0  # the score of the place a head looks at: its neighbours' is 2 less, e^2 times less attention
-)
+_SHARPNESS = 20.0  # the score of the place a head looks at; those beside it get a fifth of its attention
 _SLOWEST = 0.1  # radians a place: wave lengths are 6 to 60 pieces
 _VALUES = 0.8  # standard deviation of values and outputs, in units of 1 / sqrt(D)
 
