@@ -166,7 +166,7 @@ def _start(run, records) -> Bert:
         config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary)).with_dropout(run.dropout)
         bert = Bert.from_config(config, own, "pretraining", dtype=run.dtype, **settings)
         if run.local_start:
-            attend_locally(bert.encoder, config.initializer_range)
+            attend_locally(bert.encoder)
         return bert
     bert = load(
         run.model_dir, "pretraining", lowercase=run.lowercase, activation=run.activation,

@@ -9,7 +9,7 @@ _SLOWEST = 0.1  # radians a place: wave lengths are 6 to 60 pieces
 _VALUES = 0.8  # standard deviation of values and outputs, in units of 1 / sqrt(D)
 
 
-def attend_locally(encoder, initializer_range=0.02):
+def attend_locally(encoder):
     """Changes new weights so that training begins from local context instead of the mean of all pieces.
 
     Of a new BERT every head looks at all pieces alike, and what a piece is told about its neighbours is lost
@@ -25,7 +25,6 @@ def attend_locally(encoder, initializer_range=0.02):
 
     Args:
         encoder: the functional model of `bert_encoder`, with new weights; they are changed in place.
-        initializer_range: float. Standard deviation of the new weights, as in its `BertConfig`.
     Raises:
         UsageError: factorised embeddings, which mix the columns before the first block; heads of one column.
     Reference: attention on images that begins as a convolution: Zheng et al. 2024,
@@ -44,7 +43,7 @@ def attend_locally(encoder, initializer_range=0.02):
     angles = np.arange(places)[:, None] * waves
     sinusoids = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(places, 2 * pairs)
     # So large that these columns vary as the others, where pieces and places are summed.
-    sinusoids *= 2 * initializer_range
+    sinusoids *= 2 * embeddings.initializer_range
     _set_columns(embeddings.position_embedding.embeddings, sinusoids, 2 * pairs)
     for table in (embeddings.token_embedding, embeddings.segment_embedding):
         _set_columns(table.embeddings, 0.0, 2 * pairs)
@@ -57,7 +56,7 @@ def attend_locally(encoder, initializer_range=0.02):
         columns = slice(head * attention.head_dim, head * attention.head_dim + 2 * pairs)
         query[: 2 * pairs, columns] += gain * np.eye(2 * pairs)
         key[: 2 * pairs, columns] += gain * _turn(waves * offset)
-    scale = _VALUES / np.sqrt(width) / initializer_range
+    scale = _VALUES / np.sqrt(width) / attention.initializer_range
     kernel.assign(np.concatenate([query, key, scale * value], axis=1))
     output.assign(scale * np.array(output))
 
