@@ -26,6 +26,7 @@ _HOME = {
     "WarmupPolynomial": "keras_bert.training.schedule",
     "WarmupStableDecay": "keras_bert.training.schedule",
     "attend_locally": "keras_bert.training.local_start",
+    "embed_cooccurrence": "keras_bert.training.cooccurrence",
     "attention_scores": "keras_bert.encoder",
     "bert_encoder": "keras_bert.encoder",
     "build_corpus": "keras_bert.corpus.build",

@@ -32,8 +32,8 @@ _FIELDS = (
     "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
     "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
     "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
-    "dropout_by_record", "jit_compile", "local_start", "eval_steps", "log_steps", "save_steps",
-    "save_seconds", "max_skipped",
+    "dropout_by_record", "jit_compile", "local_start", "cooccurrence_start", "eval_steps", "log_steps",
+    "save_steps", "save_seconds", "max_skipped",
 )  # fmt: skip
 
 
@@ -59,6 +59,12 @@ def define(values):
         "local_start",
         False,
         "with --preset: begin with heads that look at neighbouring pieces, which learns much sooner",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "cooccurrence_start",
+        False,
+        "with --preset: begin with embeddings that tell which pieces stand near one another",
         flag_values=values,
     )
     for name, default, text in _INTEGERS:
@@ -135,11 +141,12 @@ def run(values, positional):
     """Trains, evaluates, saves."""
     if bool(values.model_dir) == bool(values.preset):
         raise UsageError("Nothing to start from, or two starts", expected="either --model_dir or --preset")
-    if values.model_dir and values["local_start"].present and values.local_start:
-        raise UsageError(
-            "--local_start is a start from random weights, and --model_dir gives weights",
-            expected="--preset, or no --local_start",
-        )  # fmt: skip
+    for start in ("local_start", "cooccurrence_start"):
+        if values.model_dir and values[start].present and values[start].value:
+            raise UsageError(
+                f"--{start} is a start from random weights, and --model_dir gives weights",
+                expected=f"--preset, or no --{start}",
+            )
     from keras_bert.training.interruption import sigterm_interrupts
 
     with sigterm_interrupts():

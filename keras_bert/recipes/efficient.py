@@ -22,6 +22,7 @@ SETTINGS = {
     "masks": {"masked_lm_prob": 0.3},
     "packed": True,
     "local_start": True,
+    "cooccurrence_start": True,
     "dropout": 0.0,
     "train_batch_size": 256,
     "optimizer": "adamw",

@@ -20,6 +20,7 @@ from keras_bert.reports.progress import Progress, say
 from keras_bert.reports.tensorboard import TensorBoardLog
 from keras_bert.reports.throughput import flops_per_example
 from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.training.cooccurrence import embed_cooccurrence
 from keras_bert.training.interruption import Workers, peers_watched
 from keras_bert.training.lamb import Lamb
 from keras_bert.training.local_start import attend_locally
@@ -46,6 +47,7 @@ class PretrainRun:
     lowercase: bool | None = None
     activation: str | None = None
     local_start: bool = False  # of new weights: see training/local_start.py
+    cooccurrence_start: bool = False  # of new weights: see training/cooccurrence.py
     dropout: float | None = None  # None: that of the preset or the checkpoint
     masked_lm: bool = True
     next_sentence: bool | None = None  # None: where the records have pairs
@@ -83,7 +85,7 @@ class PretrainRun:
             "train_batch_size", "accumulation_steps", "optimizer", "learning_rate", "schedule",
             "warmup_steps", "weight_decay", "layer_decay", "clip_norm", "ema", "masked_lm",
             "next_sentence", "packed", "buckets", "max_length", "dropout", "dropout_by_record", "dtype",
-            "jit_compile", "local_start", "seed",
+            "jit_compile", "local_start", "cooccurrence_start", "seed",
         )  # fmt: skip
         given = ((name, getattr(self, name)) for name in names)
         # By `is`: a dropout of 0.0 is a setting, and equals False.
@@ -111,7 +113,9 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
     run = dataclasses.replace(
         run,
         next_sentence=records.has_pairs if run.next_sentence is None else run.next_sentence,
-        local_start=run.local_start and run.preset is not None,  # what a checkpoint has learnt is kept
+        # What a checkpoint has learnt is kept.
+        local_start=run.local_start and run.preset is not None,
+        cooccurrence_start=run.cooccurrence_start and run.preset is not None,
     )
     if run.next_sentence and not records.has_pairs:
         raise UsageError(
@@ -125,7 +129,7 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
         )  # fmt: skip
     keras.utils.set_random_seed(run.seed)
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
-        bert = _start(run, records)
+        bert = _start(run, records, strategy)
     train = _data(run, records, bert.tokenizer, run.train_batch_size)
     evaluation = None
     if run.eval_file:
@@ -148,7 +152,7 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
     return bert, scores
 
 
-def _start(run, records) -> Bert:
+def _start(run, records, strategy) -> Bert:
     """The model before training; a checkpoint takes on the vocabulary of the records."""
     settings = {"masked_lm": run.masked_lm, "next_sentence": run.next_sentence, "packed": run.packed}
     if run.max_length or records.max_length:
@@ -165,6 +169,8 @@ def _start(run, records) -> Bert:
             )
         config = BertConfig.preset(run.preset, vocabulary_size=len(own.vocabulary)).with_dropout(run.dropout)
         bert = Bert.from_config(config, own, "pretraining", dtype=run.dtype, **settings)
+        if run.cooccurrence_start:
+            _embed_cooccurrence(bert, records, strategy)
         if run.local_start:
             attend_locally(bert.encoder)
         return bert
@@ -175,6 +181,23 @@ def _start(run, records) -> Bert:
     if own is not None and list(own.vocabulary) != list(bert.tokenizer.vocabulary):
         bert = bert.with_vocabulary(own.vocabulary)
     return bert
+
+
+def _embed_cooccurrence(bert, records, strategy):
+    say("counting which pieces stand near one another")
+    vocabulary = bert.tokenizer.vocabulary
+    special = (vocabulary.pad_id, vocabulary.unk_id, vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id)
+
+    def rows(shard):
+        if records.kind != "dynamic":
+            return records.masked(shard)["token_ids"]
+        examples = records.examples(shard)
+        return examples.padded(int(examples.lengths.max(initial=1)), vocabulary.pad_id)["token_ids"]
+
+    embed_cooccurrence(bert.encoder, map(rows, range(len(records.files))), special)
+    # Machines of another make round otherwise, and every worker must begin with the same weights.
+    table = bert.encoder.get_layer("embeddings").token_embedding.embeddings
+    table.assign(Workers(strategy).chiefs(table))
 
 
 def _data(run, records, tokenizer, batch_size, **options) -> PretrainingData:

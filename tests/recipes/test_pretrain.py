@@ -125,6 +125,7 @@ def test_the_efficient_recipe_packs_masks_more_and_learns_no_next_sentence(corpo
     assert {"mlm_accuracy", "val_mlm_accuracy"} <= rows[-1].keys()
     card = (tmp_path / "run" / "README.md").read_text()
     assert "masked_lm_prob" in card and "packed" in card and "dropout" in card and "local_start" in card
+    assert "cooccurrence_start" in card
     assert kb.load(tmp_path / "run" / "model").task.next_sentence is False
 
 
@@ -187,6 +188,7 @@ def test_two_replicas_train_what_one_trains(corpora, tmp_path):
         (["--input_file={}/pairs"], "either --model_dir or --preset"),
         (["--input_file={}/pairs", "--preset=tiny", "--model_dir=x"], "either --model_dir or --preset"),
         (["--input_file={}/pairs", "--model_dir=x", "--local_start"], "a start from random weights"),
+        (["--input_file={}/pairs", "--model_dir=x", "--cooccurrence_start"], "a start from random weights"),
         (["--input_file={}/single", "--preset=tiny", "--next_sentence"], "no pairs of sentences"),
         (["--input_file={}/nothing", "--preset=tiny"], "nothing"),
         (["--input_file={}/pairs", "--preset=tiny", "--train_batch_size=100000"], "100,000"),
