@@ -12,7 +12,8 @@ build a second corpus and go on with --model_dir=out/bert/model.
 Source: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, appendix A.2.
 
 Time and result in small, 24,500 film reviews and a mini BERT on 2 CPU cores, with --local_start, since so few
-pieces need it: 34 minutes, masked-LM accuracy 0.264 on held-out reviews (BUILD_NOTES.md, 2026-11-26):
+pieces need it: 34 minutes, masked-LM accuracy 0.264 on held-out reviews (BUILD_NOTES.md, 2026-11-26). Its arm
+of the benchmark now has --cooccurrence_start too, which was not measured with this recipe yet:
 
     python tests/benchmarks/pretrain_imdb.py --data=DATA --work=FOLDER --only=paper
 """
