@@ -9,7 +9,8 @@ No next sentence (Liu et al. 2019, https://arxiv.org/abs/1907.11692), masks draw
 same), 30 % of the pieces masked (Wettig et al. 2022, https://arxiv.org/abs/2202.08005), rows packed full, no
 dropout and a higher rate, since hardly anything is seen twice (Geiping and Goldstein 2022,
 https://arxiv.org/abs/2212.14034), heads that begin by looking at the neighbours (`training/local_start.py`),
-embeddings that begin from which pieces stand near one another (`training/cooccurrence.py`), bfloat16. On a CPU without bfloat16 of its own --precision=float32 is faster.
+embeddings that begin from which pieces stand near one another (`training/cooccurrence.py`), bfloat16. On a
+CPU without bfloat16 of its own --precision=float32 is faster.
 
 Time and result in small, 24,500 film reviews and a mini BERT on 2 CPU cores: half an hour, masked-LM accuracy
 0.325 on held-out reviews; 0.294 without the second of the two starts, 0.158 without both (BUILD_NOTES.md,
