@@ -30,7 +30,7 @@ def embed_cooccurrence(encoder, batches, special_ids, *, window=5, most_pieces=2
         batches: iterable of int arrays (N, T). Rows of token ids; read until `most_pieces` were seen.
         special_ids: sequence of int. Ids that are no text, padding among them.
         window: int. Farthest distance of a pair.
-        most_pieces: int. So many, of 30,000 kinds and for a width of 768, take a minute and 3 GB on two cores.
+        most_pieces: int. So many, of 30,000 kinds and 768 columns, take a minute and 3 GB on two cores.
     Returns:
         int: how many pieces of the vocabulary were given a vector.
     Raises:
