@@ -186,15 +186,13 @@ def _start(run, records, strategy) -> Bert:
 def _embed_cooccurrence(bert, records, strategy):
     say("counting which pieces stand near one another")
     vocabulary = bert.tokenizer.vocabulary
-    special = (vocabulary.pad_id, vocabulary.unk_id, vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id)
 
     def rows(shard):
-        if records.kind != "dynamic":
-            return records.masked(shard)["token_ids"]
-        examples = records.examples(shard)
-        return examples.padded(int(examples.lengths.max(initial=1)), vocabulary.pad_id)["token_ids"]
+        part = records.part(shard)
+        return part.rows(int(part.lengths.max(initial=1)), vocabulary.pad_id)["token_ids"]
 
-    embed_cooccurrence(bert.encoder, map(rows, range(len(records.files))), special)
+    shards = range(len(records.files))
+    embed_cooccurrence(bert.encoder, map(rows, shards), list(vocabulary.special_ids.values()))
     # Machines of another make round otherwise, and every worker must begin with the same weights.
     table = bert.encoder.get_layer("embeddings").token_embedding.embeddings
     table.assign(Workers(strategy).chiefs(table))
