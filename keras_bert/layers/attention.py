@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_bert.layers import kernels
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
@@ -62,7 +63,8 @@ class SelfAttention(keras.layers.Layer):
         query, key, value = split(x @ kernel + bias)
         y = (softmax(query @ key^T / sqrt(H) + bias_of_mask) @ value) @ output_kernel + output_bias
 
-    The forward code is the same in training and inference and the same as what `scores` shows.
+    The forward code is the same in training and inference and the same as what `scores` shows; only where
+    nothing is dropped a backend may have a kernel for the whole second line (`kernels.fused_attention`).
 
     Args:
         num_heads: int. Heads N; must divide the hidden width D.
@@ -105,6 +107,9 @@ class SelfAttention(keras.layers.Layer):
         self.output_projection.build(inputs_shape)
 
     def call(self, inputs, padding_mask=None, training=None):
+        if kernels.fuses_attention() and not (training and self.dropout):
+            mixed = kernels.fused_attention(*self._heads_apart(inputs), padding_mask)  # (B, T, N, H)
+            return self.output_projection(ops.reshape(mixed, ops.shape(inputs)))  # (B, T, D)
         query, key, value = self._heads(inputs)
         probabilities = self._probabilities(query, key, padding_mask)  # (B, N, T, S)
         probabilities = self.dropout_layer(ops.cast(probabilities, value.dtype), training=training)
@@ -121,6 +126,17 @@ class SelfAttention(keras.layers.Layer):
         split = ops.split(self.query_key_value(inputs), 3, axis=-1)  # 3 x (B, T, D)
         shape = (batch, length, self.num_heads, self.head_dim)
         return [ops.transpose(ops.reshape(part, shape), (0, 2, 1, 3)) for part in split]  # 3 x (B, N, T, H)
+
+    def _heads_apart(self, inputs):
+        """Query, key and value by a product each, 3 x (B, T, N, H).
+
+        On a GPU taking one large result apart, and its gradient together, costs more than that.
+        """
+        flat = ops.reshape(inputs, (-1, inputs.shape[-1]))  # (B*T, D)
+        shape = (*ops.shape(inputs)[:2], self.num_heads, self.head_dim)
+        columns = ops.split(self.query_key_value.kernel, 3, axis=-1)  # 3 x (D, D)
+        biases = ops.split(self.query_key_value.bias, 3)  # 3 x (D,)
+        return [ops.reshape(ops.matmul(flat, c) + b, shape) for c, b in zip(columns, biases, strict=True)]
 
     def _probabilities(self, query, key, padding_mask):
         # Scaling the query costs T*H multiplications a head, scaling the scores T*S.

@@ -99,9 +99,9 @@ class Dropout(keras.layers.Layer):
             return inputs
         key = _key.get()
         if key is None or len(key.shape) == 0:
-            return keras.random.dropout(inputs, self.rate, seed=self.seed_generator)
+            return kernels.dropout(inputs, self.rate, self.seed_generator.next())
         kept = _kept(self.seed_generator.next(), key, inputs, self.rate)
-        return ops.where(kept, inputs * (1.0 / (1.0 - self.rate)), ops.zeros((), inputs.dtype))
+        return kernels.where_kept(kept, inputs, self.rate)
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
@@ -122,13 +122,14 @@ def _kept(seed, key, inputs, rate):
     call = seed[1] if call is None else ops.cast(call, "uint32")
     hashes = kernels.hashed(seed[0], call, *_words(key))  # (B,)
     # Of an uneven batch a replica may have no row, and no key.
-    choices = ops.arange(sizes[0] // ops.maximum(ops.shape(key)[0], 1), dtype="int32")  # (C,)
+    keys = ops.shape(key)[0]
+    choices = sizes[0] // (max(keys, 1) if isinstance(keys, int) else ops.maximum(keys, 1))
+    choices = ops.arange(choices, dtype="int32")  # (C,)
     hashes = ops.reshape(kernels.hashed(ops.expand_dims(hashes, -1), choices), (sizes[0],))  # (B*C,)
     # By coordinates, one axis after the other: a flat index would change with the length of the padding.
     for size in sizes[1:]:
         hashes = kernels.hashed(ops.expand_dims(hashes, -1), ops.arange(size, dtype="int32"))
-    dropped = min(round(rate * 2**32), 2**32 - 1)  # so many of the 2^32 numbers a hash can be
-    return ops.greater_equal(hashes, ops.convert_to_tensor(dropped, dtype="uint32"))
+    return kernels.is_kept(hashes, rate)
 
 
 def _words(key):

@@ -84,11 +84,26 @@ def test_keras_seed_gives_the_seed_of_a_layer_that_has_none():
     assert states[0][0] != states[0][1]
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="has masks of our own")
 def test_without_a_key_the_masks_are_those_of_stock_keras():
     stock = keras.layers.Dropout(0.3, seed=5)
     for calls in (1, 2):
         expected = ops.convert_to_numpy(stock(ONES, training=True))
         np.testing.assert_array_equal(dropped_of(ONES, None, 0.3, calls=calls), expected)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="others have the masks of stock Keras")
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+@pytest.mark.parametrize("shape", [(50, 401), (20, 30, 401), (6, 5, 30, 401)], ids=str)
+def test_masks_of_places_look_random_along_every_axis(shape, rate):
+    mask = mask_of(shape, None, rate=rate)
+    assert abs(mask.mean() - (1 - rate)) < 5 * np.sqrt(rate * (1 - rate) / mask.size)
+    for axis in range(len(shape)):
+        for step in (1, 2, 3):
+            rest = mask.take(range(step, shape[axis]), axis), mask.take(range(shape[axis] - step), axis)
+            assert correlation(*rest) < 5 / np.sqrt(rest[0].size)
+    for other in (mask_of(shape, None, rate=rate, seed=6), mask_of(shape, None, rate=rate, calls=2)):
+        assert correlation(mask, other) < 5 / np.sqrt(mask.size)
 
 
 def test_replicas_have_unrelated_masks_and_one_replica_the_same_ones():
