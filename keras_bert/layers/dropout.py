@@ -99,7 +99,7 @@ class Dropout(keras.layers.Layer):
             return inputs
         key = _key.get()
         if key is None or len(key.shape) == 0:
-            return kernels.dropout(inputs, self.rate, self.seed_generator.next())
+            return kernels.dropout(inputs, self.rate, self.seed_generator)
         kept = _kept(self.seed_generator.next(), key, inputs, self.rate)
         return kernels.where_kept(kept, inputs, self.rate)
 

@@ -70,7 +70,7 @@ def fused_attention(query, key, value, padding_mask=None):
     return ops.dot_product_attention(query, key, value, mask=mask)
 
 
-def dropout(inputs, rate, seed):
+def dropout(inputs, rate, seed_generator):
     """`inputs` scaled up, with a share of `rate` of the entries set to 0.
 
     On JAX the masks are hashes of the places, a few integer operations an entry; the rounds of its own
@@ -79,17 +79,17 @@ def dropout(inputs, rate, seed):
     Args:
         inputs: float tensor.
         rate: float in (0, 1).
-        seed: int tensor (2,), drawn for this call.
+        seed_generator: `keras.random.SeedGenerator`. It is advanced by one.
     """
     if keras.backend.backend() != "jax":
-        return keras.random.dropout(inputs, rate, seed=seed)
+        return keras.random.dropout(inputs, rate, seed=seed_generator)
     places, size = ops.zeros((), "uint32"), 1
     for axis in reversed(range(len(inputs.shape))):
         along = ops.arange(inputs.shape[axis], dtype="uint32") * _uint32(size % 2**32)
         places = ops.expand_dims(along, tuple(range(1, len(inputs.shape) - axis))) + places
         size *= inputs.shape[axis]
-    kept = is_kept(hashed(*ops.unstack(ops.cast(seed, "uint32")), places), rate)
-    return where_kept(kept, inputs, rate)
+    seed = ops.unstack(ops.cast(seed_generator.next(), "uint32"))
+    return where_kept(is_kept(hashed(*seed, places), rate), inputs, rate)
 
 
 def is_kept(hashes, rate):
