@@ -24,8 +24,8 @@ SETTINGS = {
     "random_start": {**_SMALL, **_starts("false")},
 }
 ROWS, FINETUNE_RATE, FINETUNE_LENGTH = 10_000, 3e-4, 64
-# One epoch is the best of 1 to 3 for what was pretrained. Random weights get better with more: three, in a row
-# of their own.
+# One epoch is the best of 1 to 3 for what was pretrained. Random weights get better with more: three, in a
+# row of their own.
 EPOCHS = {"random_longer": 3}
 
 
