@@ -12,9 +12,9 @@ https://arxiv.org/abs/2212.14034), heads that begin by looking at the neighbours
 embeddings that begin from which pieces stand near one another (`training/cooccurrence.py`), bfloat16. On a
 CPU without bfloat16 of its own --precision=float32 is faster.
 
-Time and result in small, 24,500 film reviews and a mini BERT on 2 CPU cores: masked-LM accuracy 0.325 on
-held-out reviews after 1,974 steps, as many as half an hour holds; 0.294 without the second of the two
-starts, 0.158 without both (BUILD_NOTES.md, 2026-11-26):
+Time and result in small, 24,500 film reviews and a mini BERT on 2 CPU cores: half an hour (1,773 s, 2,086
+steps), masked-LM accuracy 0.330 on held-out reviews; without the second of the two starts 0.294, without both
+0.158 (BUILD_NOTES.md, 2026-11-26):
 
     python tests/benchmarks/pretrain_imdb.py --data=DATA --work=FOLDER --only=efficient
 """
