@@ -146,7 +146,9 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
         jit_compile=run.jit_compile,
     )
     log = _fit(bert, run, train, evaluation, total_steps, strategy)
-    scores = {name[4:]: value for name, value in log.rows[-1].items() if name.startswith("val_")} or None
+    # A worker that comes back to a run that was done has written no row, nor has it any to read.
+    last = log.rows[-1] if log.rows else {}
+    scores = {name[4:]: value for name, value in last.items() if name.startswith("val_")} or None
     if Workers(strategy).is_chief:
         report(bert, run, records, log, scores, total_steps)
     return bert, scores

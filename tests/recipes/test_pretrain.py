@@ -97,6 +97,20 @@ def test_a_finished_run_does_nothing_more(first, corpora, capsys):
     assert (first / "model" / "model.safetensors").read_bytes() == before
 
 
+def test_a_worker_without_rows_of_its_own_comes_back_to_a_finished_run(first, corpora, monkeypatch):
+    # Killed between the last step and the end of the job: only the chief has the course of the run.
+    from keras_bert.recipes import pretrain as recipe
+
+    log = recipe.MetricsLog
+    monkeypatch.setattr(recipe, "MetricsLog", lambda *args, **more: log(*args, **{**more, "writes": False}))
+    monkeypatch.setattr(recipe, "report", lambda *args: None)
+    pretrain(
+        first, f"--input_file={corpora}/pairs", f"--eval_file={corpora}/pairs", "--preset=tiny",
+        "--eval_steps=10",
+        "--num_train_steps=30", "--log_steps=5",
+    )  # fmt: skip
+
+
 def test_a_checkpoint_takes_on_the_corpus_vocabulary_and_goes_on(first, corpora, tmp_path):
     pretrain(
         tmp_path / "more", f"--input_file={corpora}/more", f"--model_dir={first}/model",
