@@ -11,12 +11,13 @@ Shape letters, used in every docstring and at the end of lines:
 from keras_bert.layers.attention import AttentionScores, ExampleMask, SelfAttention
 from keras_bert.layers.choices import FlattenChoices, UnflattenChoices
 from keras_bert.layers.classifier import Classifier
+from keras_bert.layers.crf import Crf
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.embeddings import BertEmbeddings
 from keras_bert.layers.encoder_block import EncoderBlock
 from keras_bert.layers.initial import TruncatedNormal, blank_weights
 from keras_bert.layers.masked_lm import MaskedLmHead
-from keras_bert.layers.pooling import ClsPooler
+from keras_bert.layers.pooling import ClsPooler, TokenPooling
 from keras_bert.layers.projection import Projection
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "BertEmbeddings",
     "Classifier",
     "ClsPooler",
+    "Crf",
     "Dropout",
     "EncoderBlock",
     "ExampleMask",
@@ -31,6 +33,7 @@ __all__ = [
     "MaskedLmHead",
     "Projection",
     "SelfAttention",
+    "TokenPooling",
     "TruncatedNormal",
     "UnflattenChoices",
     "blank_weights",

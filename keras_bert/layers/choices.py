@@ -27,23 +27,33 @@ class FlattenChoices(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class UnflattenChoices(keras.layers.Layer):
-    """(B*C, 1) -> (B, C): one score a choice, row by row.
+    """(B*C, 1) -> (B, C), one score a choice, row by row; or (B*C, D) -> (B, C, D), a vector a choice.
 
+    Args:
+        vectors: bool. Whether a choice has a vector.
     Call arguments:
-        scores: float tensor (B*C, 1).
+        scores: float tensor (B*C, 1) or (B*C, D).
         features: tensor (B, C, T), what `FlattenChoices` was given.
     Returns:
-        Tensor (B, C) of the scores' dtype.
+        Tensor (B, C) or (B, C, D) of the scores' dtype.
     """
+
+    def __init__(self, vectors=False, **kwargs):
+        super().__init__(**kwargs)
+        self.vectors = vectors
 
     def build(self, scores_shape, features_shape):
         pass
 
     def call(self, scores, features):
-        return ops.reshape(scores, ops.shape(features)[:2])
+        rest = (scores.shape[-1],) if self.vectors else ()
+        return ops.reshape(scores, (*ops.shape(features)[:2], *rest))
 
     def compute_output_shape(self, scores_shape, features_shape):
-        return tuple(features_shape[:2])
+        return (*features_shape[:2], *(scores_shape[1:] if self.vectors else ()))
 
     def compute_output_spec(self, scores, features):
-        return keras.KerasTensor(features.shape[:2], dtype=scores.dtype)
+        return keras.KerasTensor(self.compute_output_shape(scores.shape, features.shape), dtype=scores.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "vectors": self.vectors}

@@ -1,11 +1,26 @@
 """`BertEmbeddings`: token, position and segment embeddings, summed, normalised, dropped out."""
 
+import contextlib
+import contextvars
+
 import keras
 from keras import ops
 
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
+
+_seen = contextvars.ContextVar("seen", default=lambda embedded: embedded)
+
+
+@contextlib.contextmanager
+def embeddings_seen_by(function):
+    """Within it the embedded tokens (B, T, E) go through `function` before anything is added to them."""
+    token = _seen.set(function)
+    try:
+        yield
+    finally:
+        _seen.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -96,7 +111,8 @@ class BertEmbeddings(keras.layers.Layer):
     def call(self, token_ids, segment_ids=None, position_ids=None, training=None, return_table=False):
         if return_table:
             return ops.cast(self.token_embedding.embeddings, self.compute_dtype)  # (V, E)
-        x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)  # (B, T, E)
+        x = _seen.get()(self.token_embedding(token_ids))  # (B, T, E)
+        x = x + self.segment_embedding(segment_ids)
         if position_ids is None:
             x = x + ops.expand_dims(self.position_embedding(self._places(token_ids)), 0)  # (B, T, E)
         else:

@@ -1,7 +1,7 @@
 """The arithmetic that a backend may do in a faster form, each beside its portable one.
 
 A faster form must agree with the portable one (tests/layers/test_kernels.py). Exports always trace the
-portable form.
+portable form, but for `scan`.
 """
 
 import math
@@ -133,6 +133,50 @@ def _mixed(x):
 
 def _uint32(number):
     return ops.convert_to_tensor(number, dtype="uint32")
+
+
+def scan(step, carry, rows, reverse=False):
+    """Goes through the rows one by one: `carry, result = step(carry, row)`.
+
+    On TensorFlow with a loop of our own. That of Keras cannot be differentiated under XLA, does not take
+    several `rows` of a number that only the graph knows, and wants results shaped as the carry. It is also
+    what exports trace: TFLite has all of its operations.
+
+    Args:
+        step: function of two tensors or tuples of tensors, which returns such too.
+        carry: tensor or tuple of tensors. Every step returns the same shapes and types.
+        rows: tensor or tuple of tensors, all of the same number of rows.
+        reverse: bool. Begins with the last row; the results are in the order of the rows all the same.
+    Returns:
+        The last carry, and the stacked results.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.scan(step, carry, rows, reverse=reverse)
+    import tensorflow as tf
+
+    rows = tf.nest.map_structure(tf.convert_to_tensor, rows)
+    first = tf.nest.map_structure(lambda all_rows: all_rows[0], rows)
+    likeness = step(carry, first)[1]  # only for its types and shapes: a graph drops it
+    count = tf.shape(tf.nest.flatten(rows)[0])[0]
+
+    def array_like(row):
+        return tf.TensorArray(row.dtype, size=count, element_shape=row.shape)
+
+    arrays = tf.nest.map_structure(lambda row, all_rows: array_like(row).unstack(all_rows), first, rows)
+
+    def body(done, carry, results):
+        at = count - 1 - done if reverse else done
+        carry, result = step(carry, tf.nest.map_structure(lambda array: array.read(at), arrays))
+        return (
+            done + 1,
+            carry,
+            tf.nest.map_structure(lambda array, one: array.write(at, one), results, result),
+        )
+
+    # XLA wants to know how often at most, to keep what the gradient needs.
+    loop = (0, carry, tf.nest.map_structure(array_like, likeness))
+    _, carry, results = tf.while_loop(lambda done, *_: done < count, body, loop, maximum_iterations=count)
+    return carry, tf.nest.map_structure(lambda array: array.stack(), results)
 
 
 def unset(shape, dtype):

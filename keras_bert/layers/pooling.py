@@ -40,3 +40,48 @@ class ClsPooler(Projection):
     def compute_output_shape(self, inputs_shape, cls_positions_shape=None):
         examples = inputs_shape[:1] if cls_positions_shape is None else cls_positions_shape
         return (*examples, self.units)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class TokenPooling(keras.layers.Layer):
+    """One vector of a sequence's tokens, without weights: the embedding of a text.
+
+    Args:
+        mode: str. `"mean"` over the tokens that are no padding, `"cls"`, or `"max"`.
+        normalize: bool. Scale every vector to length one.
+    Call arguments:
+        inputs: float tensor (B, T, D).
+        padding_mask: int tensor (B, T), 1 for real tokens.
+    Returns:
+        float32 tensor (B, D).
+    """
+
+    def __init__(self, mode="mean", normalize=False, **kwargs):
+        # float32: in bfloat16 the cosines of near texts are all the same.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.mode, self.normalize = mode, normalize
+
+    def build(self, inputs_shape, padding_mask_shape=None):
+        pass
+
+    def call(self, inputs, padding_mask):
+        if self.mode == "cls":
+            vector = inputs[:, 0]
+        elif self.mode == "mean":
+            mask = ops.expand_dims(ops.cast(padding_mask, inputs.dtype), -1)  # (B, T, 1)
+            # A sequence without any token, which only fills a list up, has the vector 0.
+            vector = ops.sum(inputs * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
+        else:
+            mask = ops.expand_dims(ops.cast(padding_mask, "bool"), -1)
+            vector = ops.max(ops.where(mask, inputs, ops.cast(-1e9, inputs.dtype)), axis=1)
+        if not self.normalize:
+            return vector
+        length = ops.sqrt(ops.sum(ops.square(vector), axis=-1, keepdims=True))
+        return vector / ops.maximum(length, 1e-12)
+
+    def compute_output_shape(self, inputs_shape, padding_mask_shape=None):
+        return (inputs_shape[0], inputs_shape[2])
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode, "normalize": self.normalize}

@@ -24,6 +24,7 @@ from keras_bert.corpus.dataset import num_workers
 from keras_bert.errors import DataError
 from keras_bert.layers.dropout import masks_apart
 from keras_bert.training.losses import known_totals
+from keras_bert.training.regularisers import added, adversarial_gradients, disagreement
 from keras_bert.training.replica_limits import check_goes_with_replicas
 from keras_bert.training.updates import dense
 
@@ -37,6 +38,7 @@ class DistributedModel(keras.Model):
 
     accumulation_steps = 1
     dropout_by_record = False
+    r_drop = adversarial = 0.0
     # Where training stopped being finite, for training/sentinel.py: `step` (-1: nowhere), and which of the
     # gradients were `finite` then. Made by `compile`.
     _sentinel = None
@@ -140,12 +142,24 @@ class DistributedModel(keras.Model):
         import tensorflow as tf
 
         key = self._dropout_key(replica, records)
-        with masks_apart(key, self.optimizer._iterations.value), tf.GradientTape() as tape:
-            outputs = self(x, training=True)
-            share = self._compute_loss(x, y, outputs, sample_weight, training=True)
-            scaled = self.optimizer.scale_loss(share)
+        with masks_apart(key, self.optimizer._iterations.value):
+            with tf.GradientTape() as tape:
+                outputs = self(x, training=True)
+                share = self._compute_loss(x, y, outputs, sample_weight, training=True)
+                if self.r_drop:
+                    again = self(x, training=True)
+                    other = self._compute_loss(x, y, again, sample_weight, training=True)
+                    apart = disagreement(self, y, outputs, again, sample_weight)
+                    share = 0.5 * (share + other) + self.r_drop * apart
+                scaled = self.optimizer.scale_loss(share)
+            gradients = tape.gradient(scaled, self.trainable_variables)
+            if self.adversarial:
+
+                def loss_again():
+                    return self._compute_loss(x, y, self(x, training=True), sample_weight, training=True)
+
+                gradients = added(gradients, adversarial_gradients(self, loss_again, self.adversarial))
         self.compute_metrics(x, y, outputs, sample_weight=sample_weight)
-        gradients = tape.gradient(scaled, self.trainable_variables)
         return share, [
             tf.zeros(v.shape, v.dtype) if g is None else dense(g)
             for g, v in zip(gradients, self.trainable_variables, strict=True)

@@ -51,18 +51,18 @@ class GlobalMean(keras.losses.Loss):
     def weighted_sum(self, y_true, y_pred, sample_weight=None):
         """Sum of weight * value over these rows: a float32 scalar."""
         values = ops.cast(self.call(y_true, y_pred), "float32")
-        return ops.sum(values if sample_weight is None else values * _weights(y_true, sample_weight))
+        return ops.sum(values if sample_weight is None else values * row_weights(y_true, sample_weight))
 
     def total(self, y_true, sample_weight=None):
         """What this loss divides by where there is nothing but these rows: a float32 scalar."""
         if self.reduction == "sum":
             return ops.ones((), "float32")
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            return ops.sum(_weights(y_true, sample_weight))
+            return ops.sum(row_weights(y_true, sample_weight))
         return ops.cast(ops.prod(ops.convert_to_tensor(ops.shape(y_true), "int32")), "float32")
 
 
-def _weights(y_true, sample_weight):
+def row_weights(y_true, sample_weight):
     """float32 weights of the shape of `y_true`, of weights that may be one a row."""
     weights = ops.cast(sample_weight, "float32")
     while len(weights.shape) < len(y_true.shape):
@@ -80,6 +80,8 @@ class SparseCrossentropy(GlobalMean):
 
     Args:
         reduction: str. What the total is, see `GlobalMean`.
+        label_smoothing: float in [0, 1). Of the target's probability so much is spread evenly over all
+            classes.
     Call arguments:
         y_true: int tensor (B,) or (B, M).
         y_pred: float tensor (B, C) or (B, M, C). Logits.
@@ -88,12 +90,20 @@ class SparseCrossentropy(GlobalMean):
         float32 scalar.
     """
 
-    def __init__(self, reduction="sum_over_batch_size", name="crossentropy", **kwargs):
+    def __init__(self, reduction="sum_over_batch_size", label_smoothing=0.0, name="crossentropy", **kwargs):
         super().__init__(name=name, reduction=reduction, **kwargs)
+        self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
         logits = ops.cast(y_pred, "float32")
-        return keras.losses.sparse_categorical_crossentropy(y_true, logits, from_logits=True)
+        values = keras.losses.sparse_categorical_crossentropy(y_true, logits, from_logits=True)
+        if not self.label_smoothing:
+            return values
+        even = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)  # of all classes alike
+        return (1 - self.label_smoothing) * values + self.label_smoothing * even
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_bert.errors import UsageError
 from keras_bert.training.losses import GlobalMean, RowLoss
+from keras_bert.training.regularisers import check_regularisers
 
 if keras.backend.backend() == "tensorflow":
     from keras_bert.training.distribution import DistributedModel
@@ -27,17 +28,19 @@ class BertModel(DistributedModel):
     default_loss = None
     default_metrics = None
     default_weighted_metrics = None
+    default_loss_weights = None
     _global_losses = None
     _loss_trackers = ()
 
-    def with_defaults(self, loss, metrics=None, weighted_metrics=None) -> "BertModel":
+    def with_defaults(self, loss, metrics=None, weighted_metrics=None, loss_weights=None) -> "BertModel":
         """Sets what `compile()` uses where it is given nothing; returns the model.
 
         Args:
             loss: function that makes the loss, or the dict of losses by output.
             metrics, weighted_metrics: functions that make a list, or a dict of lists by output.
+            loss_weights: dict of float by output or None.
         """
-        self.default_loss = loss
+        self.default_loss, self.default_loss_weights = loss, loss_weights
         self.default_metrics, self.default_weighted_metrics = metrics, weighted_metrics
         return self
 
@@ -50,6 +53,8 @@ class BertModel(DistributedModel):
         *,
         accumulation_steps=1,
         dropout_by_record=False,
+        r_drop=0.0,
+        adversarial=0.0,
         **kwargs,
     ):
         """Keras' `compile`, with the task's defaults.
@@ -64,6 +69,10 @@ class BertModel(DistributedModel):
                 gradients are added up before the one update: the memory of a part, the result of the batch.
             dropout_by_record: bool. Dropout masks follow from the seed, the step and each row's
                 `record_indices` alone, so that they do not depend on the number of replicas.
+            r_drop: float. Weight of R-Drop's penalty: every row is read twice with other dropout masks, and
+                the two outputs shall agree. 0: off; published values are 1 to 5.
+            adversarial: float. Every batch is also learnt with its token embeddings pushed by so much to
+                where the loss grows. 0: off; 0.5 to 1 is usual.
             **kwargs: as Keras.
         """
         if (
@@ -80,7 +89,9 @@ class BertModel(DistributedModel):
                 "accumulation_steps and dropout_by_record need the TensorFlow backend", where="compile",
                 remedy="give the optimizer gradient_accumulation_steps, which Keras' other backends know",
             )  # fmt: skip
+        check_regularisers(r_drop, adversarial, dropout_by_record, corrected)
         self.accumulation_steps, self.dropout_by_record = accumulation_steps, dropout_by_record
+        self.r_drop, self.adversarial = float(r_drop), float(adversarial)
         with self.distribute_strategy.scope() if corrected else contextlib.nullcontext():
             if optimizer is None:
                 from keras_bert.training.optimizer import AdamW
@@ -88,6 +99,7 @@ class BertModel(DistributedModel):
                 optimizer = AdamW()
             if loss is None and self.default_loss is not None:
                 loss = self.default_loss()
+                kwargs.setdefault("loss_weights", self.default_loss_weights)
             if metrics is None and kwargs.get("weighted_metrics") is None:
                 metrics = self.default_metrics and self.default_metrics()
                 kwargs["weighted_metrics"] = self.default_weighted_metrics and self.default_weighted_metrics()

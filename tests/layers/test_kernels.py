@@ -54,3 +54,33 @@ def test_the_traced_gelu_has_no_op_that_converters_do_not_know():
     graph = tf.function(kernels.gelu).get_concrete_function(tf.TensorSpec([None], "float32")).graph
     ops = {operation.type for operation in graph.get_operations()}
     assert "Erf" in ops and "Erfc" not in ops
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_goes_through_the_rows_in_order_and_stacks_the_results(reverse):
+    numbers, flags = np.arange(4, dtype="float32"), np.array([True, False, True, True])
+
+    def step(carry, row):
+        number, flag = row
+        carry = keras.ops.where(flag, 10.0 * carry + number, carry)
+        return carry, (carry, -number)
+
+    last, (carries, negated) = kernels.scan(step, keras.ops.zeros(()), (numbers, flags), reverse=reverse)
+    assert float(last) == (320.0 if reverse else 23.0)
+    expected = [320.0, 32.0, 32.0, 3.0] if reverse else [0.0, 0.0, 2.0, 23.0]
+    np.testing.assert_array_equal(carries, expected)
+    np.testing.assert_array_equal(negated, -numbers)
+
+
+def test_a_scan_of_tensorflow_agrees_with_the_portable_one():
+    rows = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+
+    def step(carry, row):
+        carry = keras.ops.tanh(carry + row)
+        return carry, carry
+
+    for reverse in (False, True):
+        ours = kernels.scan(step, keras.ops.zeros(3), rows, reverse=reverse)
+        portable = keras.ops.scan(step, keras.ops.zeros(3), rows, reverse=reverse)
+        for one, other in zip(ours, portable, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
