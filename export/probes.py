@@ -39,9 +39,11 @@ def text_questions(bert, signatures: dict, given=None) -> list:
     """
     questions = []
     for name, columns in signatures.items():
+        part = next((part for part in bert.task.parts if name in (part, f"{part}_{'_'.join(columns)}")), None)
+        asked = bert if part is None else bert.part(part)
         questions += [
-            Question(name, texts, _answer(bert.answerer.text, texts))
-            for texts in _batches(_built_in(columns), BATCH_SIZES)
+            Question(name, texts, _answer(asked.answerer.text, texts))
+            for texts in _batches(_built_in(columns, bert.task.list_columns), BATCH_SIZES)
         ]
     if given:
         name = next((name for name, columns in signatures.items() if set(columns) == set(given)), None)
@@ -60,8 +62,9 @@ def text_questions(bert, signatures: dict, given=None) -> list:
 def ids_questions(bert, signature: str) -> list:
     """Questions in ids, some with more padding than they need, filled with what must not be read."""
     questions, task = [], bert.task
-    for number, texts in enumerate(_batches(_built_in((*task.columns, *task.optional_columns)), BATCH_SIZES)):
-        features = _answer(task.features, texts, bert.answerer.tokenizer)
+    texts_of_task = _built_in((*_required(task), *task.optional_columns), task.list_columns)
+    for number, texts in enumerate(_batches(texts_of_task, BATCH_SIZES)):
+        features = _sequences(task, texts, bert.answerer.tokenizer)
         inputs = {name: features[name] for name in ("token_ids", "segment_ids")}
         length = features["padding_mask"].sum(axis=1, dtype=np.int32)
         if (
@@ -88,14 +91,13 @@ def static_questions(bert, signature: str, length: int, given=None) -> list:
     task = copy.copy(bert.task)
     task.max_length = length
     batches = []
-    for columns in dict.fromkeys([task.columns, (*task.columns, *task.optional_columns)]):
-        batches += [(texts, False) for texts in _batches(_built_in(columns), BATCH_SIZES)]
+    for columns in dict.fromkeys([_required(task), (*_required(task), *task.optional_columns)]):
+        batches += [(texts, False) for texts in _batches(_built_in(columns, task.list_columns), BATCH_SIZES)]
     if given:
         batches += [(texts, True) for texts in _batches(_checked(task, given), [GIVEN_BATCH_SIZE])]
     questions = []
     for texts, is_given in batches:
-        features = _answer(task.features, texts, bert.answerer.tokenizer)
-        features = {name: features[name] for name in ENCODER_FEATURES}
+        features = _sequences(task, texts, bert.answerer.tokenizer)
         short = length - features["token_ids"].shape[1]
         features = {name: np.pad(ids, [(0, 0), (0, short)]) for name, ids in features.items()}
         lengths = features["padding_mask"].sum(axis=1, dtype=np.int32)
@@ -107,27 +109,50 @@ def static_questions(bert, signature: str, length: int, given=None) -> list:
     return questions
 
 
-def _built_in(columns) -> dict:
-    """The built-in texts in every column, each column beginning at another of them."""
+def _required(task) -> tuple:
+    return (*task.columns, *task.list_columns)
+
+
+def _sequences(task, texts, tokenizer) -> dict:
+    """The encoder's features (B, T) of texts; of a row with several sequences, each by itself."""
+
+    def encoded(columns, tokenizer):
+        features = task.features(columns, tokenizer)
+        return {name: features[name] for name in ENCODER_FEATURES}
+
+    features = _answer(encoded, texts, tokenizer)
+    return {name: ids.reshape(-1, ids.shape[-1]) for name, ids in features.items()}
+
+
+def _built_in(columns, list_columns=()) -> dict:
+    """The built-in texts in every column, each column beginning at another of them; two in every list."""
+
+    def texts_from(start):
+        return [*TEXTS[start:], *TEXTS[:start]]
+
     return {
-        name: [*TEXTS[-3 * i :], *TEXTS[: -3 * i]] if i else list(TEXTS) for i, name in enumerate(columns)
+        name: list(map(list, zip(texts_from(-3 * i), texts_from(-3 * i - 1), strict=True)))
+        if name in list_columns
+        else texts_from(-3 * i)
+        for i, name in enumerate(columns)
     }
 
 
 def _checked(task, given) -> dict:
     """The user's rows, if they are equally many texts in columns of the task."""
-    known = (*task.columns, *task.optional_columns)
-    if not set(task.columns) <= set(given) <= set(known):
+    known = (*_required(task), *task.optional_columns)
+    if not set(_required(task)) <= set(given) <= set(known):
         raise UsageError(
             f"These are not the task's columns: {', '.join(given)}", where="probe_columns",
-            expected=f"{', '.join(task.columns)}, and any of {', '.join(known)}",
+            expected=f"{', '.join(_required(task))}, and any of {', '.join(known)}",
         )  # fmt: skip
     texts = {name: list(values) for name, values in given.items()}
     if len({len(values) for values in texts.values()}) > 1:
         raise UsageError(
             "The columns differ in length", where="probe_columns", expected="one text a row in each"
         )
-    if not all(isinstance(text, str) for values in texts.values() for text in values):
+    rows = {n: values if n in task.list_columns else [values] for n, values in texts.items()}
+    if not all(isinstance(text, str) for values in rows.values() for row in values for text in row):
         raise UsageError("Not every value is a text", where="probe_columns", expected="lists of str")
     return texts
 
@@ -137,11 +162,18 @@ def _batches(columns: dict, sizes):
     count, start, turn = len(next(iter(columns.values()))), 0, 0
     while start < count:
         stop = start + sizes[turn % len(sizes)]
-        yield {
-            name: np.array([text.encode() for text in values[start:stop]], object)
-            for name, values in columns.items()
-        }
+        yield {name: _bytes_of(values[start:stop]) for name, values in columns.items()}
         start, turn = stop, turn + 1
+
+
+def _bytes_of(texts):
+    """Object array (B,) of texts, or (B, C) of lists, the shorter ones filled with ""."""
+    if isinstance(texts[0], str):
+        return np.array([text.encode() for text in texts], object)
+    longest = max(map(len, texts))
+    return np.array(
+        [[text.encode() for text in (*row, *[""] * (longest - len(row)))] for row in texts], object
+    )
 
 
 def _answer(function, *args, **kwargs) -> dict:

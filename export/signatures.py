@@ -2,6 +2,7 @@
 
     serving_default   strings, named as the task's required columns
     text_text_pair    strings, all columns of the task, where some are optional; named by joining them
+    intent            strings, for the part of that name of a task that has parts
     ids               token_ids, segment_ids int32 (B, T), length int32 (B,)
 
 A TensorFlow signature has no optional inputs, so that every set of columns needs one of its own. The outputs
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from keras_bert.errors import UsageError
 from keras_bert.features import ENCODER_FEATURES, tensor_specs
+from keras_bert.inference import text_specs
 
 DEFAULT = "serving_default"
 IDS = "ids"
@@ -57,21 +59,29 @@ def text_signatures(bert, columns=None) -> dict:
         UsageError: a column the task does not have, or a required one left out.
     """
     task = bert.task
-    default = task.columns if columns is None else tuple(columns)
-    known = (*task.columns, *task.optional_columns)
-    missing = [name for name in task.columns if name not in default]
+    required = (*task.columns, *task.list_columns)
+    default = required if columns is None else tuple(columns)
+    known = (*required, *task.optional_columns)
+    missing = [name for name in required if name not in default]
     unknown = [name for name in default if name not in known]
     if missing or unknown:
         fault = f"has no column {unknown[0]!r}" if unknown else f"needs the column {missing[0]!r}"
         raise UsageError(
             f"The task {fault}",
-            where="columns", expected=f"{', '.join(task.columns)}, and any of {', '.join(known)}",
+            where="columns", expected=f"{', '.join(required)}, and any of {', '.join(known)}",
         )  # fmt: skip
     names = {DEFAULT: default}
-    for others in (task.columns, known):
+    for others in (required, known):
         if set(others) != set(default):
             names["_".join(others)] = others
-    return {name: _text_function(bert.answerer, columns) for name, columns in names.items()}
+    functions = {name: _text_function(bert, columns) for name, columns in names.items()}
+    for part in task.parts:
+        one = bert.part(part)
+        known = (*one.task.columns, *one.task.optional_columns)
+        for columns in dict.fromkeys((one.task.columns, known)):
+            name = part if columns == one.task.columns else f"{part}_{'_'.join(columns)}"
+            functions[name] = _text_function(one, columns)
+    return functions
 
 
 def ids_signature(bert):
@@ -90,7 +100,8 @@ def static_signature(bert, length: int):
     """
 
     def answer(**features):
-        outputs = bert.task.answer(bert.model(features, training=False), features)
+        features = bert.task.from_ids(features)
+        outputs = bert.task.answer(bert.task.outputs(bert.model, features), features)
         return {name: tensor for name, tensor in outputs.items() if tensor.dtype != tf.string}
 
     return tf.function(answer).get_concrete_function(
@@ -104,9 +115,8 @@ def input_names(function) -> list:
     return [*(spec.name for spec in positional), *by_name]
 
 
-def _text_function(answerer, columns):
+def _text_function(bert, columns):
     def answer(**texts):
-        return answerer.text(texts)
+        return bert.answerer.text(texts)
 
-    specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in columns}
-    return tf.function(answer).get_concrete_function(**specs)
+    return tf.function(answer).get_concrete_function(**text_specs(bert.task, columns))

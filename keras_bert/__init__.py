@@ -20,6 +20,7 @@ _HOME = {
     "PretrainingRecords": "keras_bert.corpus.reading",
     "Resume": "keras_bert.training.resume",
     "Sentinel": "keras_bert.training.sentinel",
+    "TextIndex": "keras_bert.search",
     "Tokenizer": "keras_bert.text.tokenizer",
     "WarmupCosine": "keras_bert.training.schedule",
     "WarmupLinear": "keras_bert.training.schedule",

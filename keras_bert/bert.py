@@ -1,17 +1,17 @@
 """`Bert`: encoder, head, tokeniser and task joined; what `kb.load` returns."""
 
 import contextlib
+import copy
 import functools
-import warnings
 
 import numpy as np
 
 from keras_bert.checkpoints.sentence_transformers import Pooling
-from keras_bert.checkpoints.vocabulary_change import VocabularyChange
-from keras_bert.config import BertConfig
+from keras_bert.checkpoints.vocabulary_change import exchanged
+from keras_bert.config import BertConfig, check_goes_with
 from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.encoder import bert_encoder
-from keras_bert.errors import ConfigError, UsageError
+from keras_bert.errors import UsageError
 from keras_bert.heads import head_model
 from keras_bert.inference import Answerer, embed, predict, text_columns
 from keras_bert.layers import blank_weights
@@ -47,7 +47,9 @@ class Bert:
     """
 
     def __init__(self, config: BertConfig, tokenizer: Tokenizer, task=None, *, dtype=None, blank=False):
-        _check_fit(config, tokenizer, task)
+        check_goes_with(config, len(tokenizer.vocabulary), task.max_length if task is not None else None)
+        if task is not None:
+            task.prepare(tokenizer)
         self.config, self.tokenizer, self.task = config, tokenizer, task
         self.raw_config, self.pooling = {}, None
         self.head, self.head_model, self.head_labels, self.head_config = None, None, None, config
@@ -95,7 +97,7 @@ class Bert:
 
     @functools.cached_property
     def _in_graph(self):
-        return self.tokenizer.in_graph()
+        return self.tokenizer.in_graph(allow_special=self.task.allow_special if self.task else ())
 
     def _need_task(self):
         if self.task is None:
@@ -155,9 +157,9 @@ class Bert:
         return embed(self.encoder, self._in_graph, texts, length, pooling.mode, pooling.normalize, batch_size)
 
     def serve(self, *texts) -> dict:
-        """The exported function: string tensors (B,), one for each text column -> the task's answer."""
+        """The exported function: string tensors (B,), of lists (B, C), one a column -> the answer."""
         self._need_task()
-        columns = (*self.task.columns, *self.task.optional_columns)
+        columns = (*self.task.columns, *self.task.list_columns, *self.task.optional_columns)
         return self.answerer.text(dict(zip(columns, texts, strict=False)))
 
     def predict(self, texts, text_pair=None, *, batch_size=32) -> list[dict]:
@@ -181,10 +183,43 @@ class Bert:
             return self.model.evaluate(
                 self.dataset(source, batch_size, **reading), verbose=0, return_dict=True
             )
-        rows = list(Rows(open_source(source, self.task, **reading), self.task))
-        texts = {name: [row[name] for row in rows] for name in rows[0] if name not in self.task.label_columns}
-        answers = predict(self.answerer, self.task, texts, batch_size)
-        return {**self.task.scores(rows, answers), "rows": len(rows)}
+        if self.task.parts:
+            scores = {
+                name: self.part(name).evaluate(source[name], batch_size=batch_size, **reading)
+                for name in self.task.parts
+                if name in source
+            }
+            return {**self.task.scores_of_parts(scores), **scores}
+        gold, answers = self.answered(source, batch_size=batch_size, **reading)
+        return {**self.task.scores(gold, answers), "rows": len(gold)}
+
+    def answered(self, source, *, batch_size=32, **reading) -> tuple[list[dict], list[dict]]:
+        """(checked rows, answers as of `predict`) of a whole labelled source, as `dataset` takes it."""
+        self._need_task()
+        rows = Rows(open_source(source, self.task, **reading), self.task)
+        gold = list(rows.checked())
+        return gold, predict(self.answerer, self.task, rows.texts_of(gold), batch_size)
+
+    def part(self, name: str) -> "Bert":
+        """This model answering one of its task's parts alone; the weights are shared."""
+        self._need_task()
+        if name not in self.task.parts:
+            raise UsageError(f"There is no part {name!r}", expected=f"of {', '.join(self.task.parts)}")
+        part = copy.copy(self)
+        part.__dict__.pop("answerer", None)
+        part.task = self.task.parts[name]
+        return part
+
+    def retune(self, **settings):
+        """Gives the task other settings, such as a threshold chosen on a dev set; the weights stay.
+
+        Args:
+            **settings: some of `bert.task.settings()`; none that shape the head.
+        """
+        self._need_task()
+        self.task = type(self.task)(**{**self.task.settings(), **settings})
+        self.task.prepare(self.tokenizer)
+        self.__dict__.pop("answerer", None)
 
     def weights(self) -> dict:
         """Every weight of encoder and head as a NumPy array, by its path."""
@@ -206,32 +241,7 @@ class Bert:
         Raises:
             VocabularyError: the vocabulary is ambiguous or lacks a special token.
         """
-        change = VocabularyChange(self.tokenizer, vocabulary, pad_to_multiple)
-        pad_id = change.tokenizer.vocabulary.pad_id
-        config = self.config.replace(vocabulary_size=change.num_rows, pad_token_id=pad_id)
-        policy = self.encoder.get_layer("embeddings").dtype_policy
-        bert = Bert(config, change.tokenizer, self.task, dtype=policy, blank=True)
-        bert.raw_config, bert.pooling = change.raw_config(self.raw_config), self.pooling
-        weights = change.weights(self.weights())
-        if self.task is None and self.head is not None:
-            num_labels = len(weights.get("classifier/bias", ()))
-            own = {name: getattr(self.head_config, name) for name in ("activation", "layer_norm_epsilon")}
-            bert.add_head(
-                self.head,
-                num_labels,
-                tied="masked_lm/decoder" not in weights,
-                config=config.replace(**own),
-            )
-            bert.head_labels = self.head_labels
-        bert._assign(weights)
-        if change.unreadable:
-            warnings.warn(change.warning, stacklevel=2)
-        return bert
-
-    def _assign(self, weights):
-        for top in (self.encoder, self.model, self.head_model):
-            for variable in top.weights if top is not None else ():
-                variable.assign(weights[variable.path])
+        return exchanged(self, vocabulary, pad_to_multiple)
 
     def save(self, folder, *, format="huggingface", more=None):
         """Writes a folder that `kb.load` opens, and the library it is named after.
@@ -261,21 +271,3 @@ class Bert:
         from keras_bert.export import export
 
         return export(self, path, format=format, **options)
-
-
-def _check_fit(config, tokenizer, task):
-    pieces = len(tokenizer.vocabulary)
-    if pieces > config.vocabulary_size:
-        raise ConfigError(
-            "The vocabulary is another model's: it has more pieces than the embedding table has rows. "
-            f"Received: {pieces} pieces, vocabulary_size={config.vocabulary_size}",
-            expected=f"at most {config.vocabulary_size} pieces",
-            remedy="use the vocab.txt that belongs to this checkpoint",
-        )
-    if task is not None and task.max_length > config.max_sequence_length:
-        raise ConfigError(
-            "`max_length` is longer than the position table. Received: "
-            f"max_length={task.max_length}, max_sequence_length={config.max_sequence_length}",
-            expected=f"at most {config.max_sequence_length}",
-            remedy="lower --max_seq_length (Python: max_length)",
-        )

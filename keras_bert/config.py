@@ -163,3 +163,27 @@ class BertConfig:
 def _is_number(value) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_number and -_LARGEST <= value <= _LARGEST
+
+
+def check_goes_with(config: BertConfig, num_pieces: int, max_length: int | None):
+    """Raises ConfigError unless a vocabulary and a length fit the tables of a network.
+
+    Args:
+        config: BertConfig.
+        num_pieces: int. Of the vocabulary.
+        max_length: int or None. The longest sequence it shall read.
+    """
+    if num_pieces > config.vocabulary_size:
+        raise ConfigError(
+            "The vocabulary is another model's: it has more pieces than the embedding table has rows. "
+            f"Received: {num_pieces} pieces, vocabulary_size={config.vocabulary_size}",
+            expected=f"at most {config.vocabulary_size} pieces",
+            remedy="use the vocab.txt that belongs to this checkpoint",
+        )
+    if max_length is not None and max_length > config.max_sequence_length:
+        raise ConfigError(
+            "`max_length` is longer than the position table. Received: "
+            f"max_length={max_length}, max_sequence_length={config.max_sequence_length}",
+            expected=f"at most {config.max_sequence_length}",
+            remedy="lower --max_seq_length (Python: max_length)",
+        )

@@ -68,6 +68,12 @@ FEATURES = {
             ("B",),
             "the number of the example in its corpus; (B, P) in packed rows, -1 for unused places",
         ),
+        # What tasks need beside the encoder's features to make targets and answers; no model takes them.
+        Feature("starts", "int32", ("B", "T"), "where each piece begins, in characters of its text"),
+        Feature("ends", "int32", ("B", "T"), "where each piece ends, exclusive; 0 for special tokens"),
+        Feature("sequence_ids", "int32", ("B", "T"), "0 text, 1 text_pair, -1 special tokens and padding"),
+        Feature("row", "int32", ("B",), "which text each sequence is of, ascending; long ones have several"),
+        Feature("context", "string", ("B",), "the texts that answers are cut out of, one for each row"),
     )
 }
 

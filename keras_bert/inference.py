@@ -34,7 +34,7 @@ class Answerer(tf.Module):
         """String tensors (B,) by column -> the task's answer; one graph for a set of columns, for any B."""
         names = tuple(columns)
         if names not in self._held.texts:
-            specs = {name: tf.TensorSpec([None], tf.string, name=name) for name in names}
+            specs = text_specs(self._held.task, names)
             self._held.texts[names] = tf.function(self._text, input_signature=[specs])
         return self._held.texts[names](columns)
 
@@ -48,11 +48,20 @@ class Answerer(tf.Module):
         be padded wrongly.
         """
         mask = tf.sequence_mask(length, tf.shape(token_ids)[1], dtype=tf.int32)
-        return self._answer({"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": mask})
+        features = {"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": mask}
+        return self._answer(self._held.task.from_ids(features))
 
     def _answer(self, features: dict) -> dict:
         task = self._held.task
         return task.answer(task.outputs(self._held.model, features), features)
+
+
+def text_specs(task, columns) -> dict:
+    """`tf.TensorSpec`s of columns of text: (B,), or (B, C) of lists, the shorter ones filled with ""."""
+    return {
+        name: tf.TensorSpec([None, None] if name in task.list_columns else [None], tf.string, name=name)
+        for name in columns
+    }
 
 
 class _Held:
@@ -71,7 +80,7 @@ def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> li
     Args:
         answerer: Answerer.
         task: Task.
-        columns: dict of equally long lists of str.
+        columns: dict of equally long lists of str, or of lists of str.
         batch_size: int.
     Returns:
         list of dict, one a row.
@@ -80,16 +89,23 @@ def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> li
     count = len(next(iter(columns.values())))
     lengths = np.zeros(count, np.int64)
     for values in columns.values():
-        lengths += np.array([len(text) for text in values], np.int64)
+        lengths += np.array([sum(map(len, value)) for value in values], np.int64)  # of a text or a list
     order = np.argsort(lengths, kind="stable")
     answers = [None] * count
     for start in range(0, count, batch_size):
         chosen = order[start : start + batch_size]
-        batch = {name: tf.constant([values[i] for i in chosen]) for name, values in columns.items()}
+        batch = {name: _string_tensor([values[i] for i in chosen]) for name, values in columns.items()}
         answer = {name: tensor.numpy() for name, tensor in answerer.text(batch).items()}
         for i, row in zip(chosen, task.rows(answer), strict=True):
             answers[i] = row
     return answers
+
+
+def _string_tensor(values):
+    """(B,), or (B, C) of lists, the shorter ones filled with ""."""
+    if isinstance(values[0], str):
+        return tf.constant(values)
+    return tf.ragged.constant(values, ragged_rank=1, dtype=tf.string).to_tensor("")
 
 
 def embed(
@@ -143,22 +159,19 @@ def text_columns(task, texts, text_pair=None) -> dict:
     Raises:
         DataError: not text, columns of unequal length, or a column the task does not have.
     """
-    known = (*task.columns, *task.optional_columns)
+    known = (*task.columns, *task.list_columns, *task.optional_columns)
     columns = dict(texts) if isinstance(texts, dict) else {known[0]: texts}
     if text_pair is not None:
-        if len(known) < 2:
+        if len(known) < 2 or known[1] in task.list_columns:
             raise DataError(f"The task {task.name} takes one text, not a pair", where="text_pair")
         columns[known[1]] = text_pair
     for name, values in columns.items():
         if name not in known:
             raise DataError(f"Unknown column {name!r}", expected=f"of {', '.join(known)}")
         columns[name] = [values] if isinstance(values, str) else list(values)
-        for i, text in enumerate(columns[name]):
-            if not isinstance(text, str):
-                raise DataError(
-                    f"Not a text but {type(text).__name__}", where=f"{name}, row {i + 1}", expected="str"
-                )
-    missing = [name for name in task.columns if name not in columns]
+        for i, value in enumerate(columns[name]):
+            _check_texts(value, name in task.list_columns, f"{name}, row {i + 1}")
+    missing = [name for name in (*task.columns, *task.list_columns) if name not in columns]
     sizes = {name: len(values) for name, values in columns.items()}
     if missing:
         raise DataError(
@@ -167,3 +180,12 @@ def text_columns(task, texts, text_pair=None) -> dict:
     if len(set(sizes.values())) > 1:
         raise DataError("The columns differ in length", expected="one text a row in each", where=str(sizes))
     return columns
+
+
+def _check_texts(value, is_list, where):
+    """Raises DataError unless the value is a text, or, in a column of lists, a list of texts."""
+    if is_list and not isinstance(value, list | tuple):
+        raise DataError(f"Not a list but {type(value).__name__}", where=where, expected="a list of str")
+    for text in value if is_list else [value]:
+        if not isinstance(text, str):
+            raise DataError(f"Not a text but {type(text).__name__}", where=where, expected="str")

@@ -12,6 +12,7 @@ from keras_bert.checkpoints.checkpoint import (
     check_files,
     encoder_weights,
     head_weights,
+    own_weights,
     read_folder,
 )
 from keras_bert.checkpoints.find import find_folder
@@ -77,10 +78,12 @@ def load(
             f"{checkpoint.path} has no head, and no task was named", expected="task=... beside its settings"
         )
     task = task or own_task
+    # A head that no task is loaded for by itself, such as a masked LM's, is that task's if it is asked for.
+    is_own = task == own_task or (own_task is None and task and checkpoint.head == _head_of(task))
     if task == own_task:
         settings = {**own_settings, **settings}
-    elif checkpoint.pooling and checkpoint.pooling.max_length and task:
-        settings.setdefault("max_length", checkpoint.pooling.max_length)
+    elif checkpoint.pooling and task:
+        settings = {**_pooling_settings(checkpoint.pooling, task), **settings}
     with ThreadPoolExecutor(1) as beside:  # hashing takes as long as building, and another core
         hashes = beside.submit(check_files, checkpoint.path)
         found = encoder_weights(checkpoint)
@@ -90,7 +93,7 @@ def load(
         bert.raw_config, bert.pooling = checkpoint.raw_config, checkpoint.pooling
         assign(bert.encoder, found.weights)
         messages = [f"{path} is not in the checkpoint and starts fresh" for path in sorted(found.missing)]
-        messages += _load_head(bert, checkpoint, task == own_task and task is not None, own_settings)
+        messages += _load_head(bert, checkpoint, is_own, own_settings)
         messages = [*checkpoint.warnings, *hashes.result(), *messages]
     for message in messages:
         warnings.warn(f"{checkpoint.path}: {message}", stacklevel=2)
@@ -106,7 +109,7 @@ def _open(name, revision: str) -> Checkpoint:
 def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settings: dict) -> list[str]:
     """Gives the model its head's weights; returns what a user should be told about those left behind."""
     if checkpoint.head is None:
-        return []
+        return _load_own(bert, checkpoint) if is_own_task and "task" in checkpoint.extras else []
     parts = ARCHITECTURES[architecture_for(checkpoint.head)].parts
     parts = [part for part in parts if part in HEADS]
     if bert.task is None:
@@ -121,9 +124,10 @@ def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settin
     # A task whose classes are fixed has no setting for them; `config.json` names them all the same.
     own_labels = own_settings.get("labels") or checkpoint.labels
     has_all = {part for part in _parts_of(bert.task) if part in HEADS} <= {*parts}
-    if is_own_task and has_all and _same_classes(own_labels, bert.task.labels):
+    asked = bert.task.saved_labels
+    if is_own_task and has_all and (asked is None or _same_classes(own_labels, asked)):
         assign(bert.model, head_weights(checkpoint))
-        return []
+        return _load_own(bert, checkpoint)
     # Parts that the task's head has as well, such as the masked LM of one that has no next sentence.
     shared = [part for part in parts if part in _PRETRAINING and part in _parts_of(bert.task)]
     given = head_weights(checkpoint, shared)
@@ -143,6 +147,20 @@ def _load_head(bert: Bert, checkpoint: Checkpoint, is_own_task: bool, own_settin
     return [f"its head ({checkpoint.head}) is not used: {', '.join(left)}; starts fresh: {', '.join(fresh)}"]
 
 
+def _load_own(bert: Bert, checkpoint: Checkpoint) -> list[str]:
+    """Gives the model the weights that only we have a name for; returns which of them are not there."""
+    if bert.task is None or not bert.task.own_layers:
+        return []
+    weights = own_weights(checkpoint)
+    assign(bert.model, weights)
+    own = [v.path for v in bert.model.weights if v.path.split("/")[0] in bert.task.own_layers]
+    return [f"{path} is not in the checkpoint and starts fresh" for path in own if path not in weights]
+
+
+def _head_of(task: str) -> str | None:
+    return ARCHITECTURES[task_class(task).architecture].head
+
+
 def _parts_of(task) -> tuple[str, ...]:
     return ARCHITECTURES[task.architecture].parts
 
@@ -152,12 +170,25 @@ def _task_of(checkpoint) -> tuple[str | None, dict]:
     saved = dict(checkpoint.extras.get("task") or {})
     if saved.get("name") in TASKS:
         return saved.pop("name"), saved
-    single = checkpoint.raw_config.get("problem_type") in (None, "single_label_classification")
-    for name in TASKS:
-        target = ARCHITECTURES[task_class(name).architecture]
-        if target.head == checkpoint.head and single and (checkpoint.num_classes or 0) > 1:
-            return name, _classes_of(checkpoint)
-    return None, {}
+    if checkpoint.head == "question_answering":
+        return "question_answering", {}
+    if checkpoint.head == "token_classification":
+        return "tagging", task_class("tagging").settings_from_labels(_classes_of(checkpoint)["labels"])
+    if checkpoint.head != "sequence_classification" or not checkpoint.num_classes:
+        return None, {}
+    problem = checkpoint.raw_config.get("problem_type")
+    if checkpoint.num_classes == 1 or problem == "regression":  # as transformers takes one output
+        return ("regression", {}) if checkpoint.num_classes == 1 else (None, {})
+    name = "multi_label" if problem == "multi_label_classification" else "classification"
+    return name, _classes_of(checkpoint)
+
+
+def _pooling_settings(pooling, task: str) -> dict:
+    """What sentence-transformers' files say of a task: its length, and how one vector is made of a text."""
+    settings = {"max_length": pooling.max_length} if pooling.max_length else {}
+    if task == "similarity":
+        settings |= {"pooling": pooling.mode, "normalize": pooling.normalize}
+    return settings
 
 
 def _classes_of(checkpoint) -> dict:

@@ -15,6 +15,7 @@ FORMATS = ("huggingface", "google", "keras_hub")
 def save(bert, folder, *, format="huggingface", more=None):
     """Writes a folder that `kb.load` opens, see `Bert.save`."""
     head = ARCHITECTURES[bert.task.architecture].head if bert.task is not None else bert.head
+    task = bert.task
     shared = {"head": head, "tokenizer": bert.tokenizer}
     if format == "google":
         write_google(folder, bert.config, bert.weights(), **shared)
@@ -26,8 +27,9 @@ def save(bert, folder, *, format="huggingface", more=None):
             config=bert.config,
             weights=bert.weights(),
             architecture=architecture_for(head),
-            labels=bert.task.labels if bert.task is not None else bert.head_labels,
-            problem_type=bert.raw_config.get("problem_type"),
+            labels=task.saved_labels if task is not None else bert.head_labels,
+            problem_type=task.problem_type if task is not None else bert.raw_config.get("problem_type"),
+            own_layers=task.own_layers if task is not None else (),
             tokenizer=bert.tokenizer,
             extras=_extras(bert),
             raw_config=bert.raw_config,

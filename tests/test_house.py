@@ -25,7 +25,7 @@ LEVELS = (
     ("encoder", "heads", "corpus", "data"),
     ("training",),
     ("tasks",),
-    ("checkpoints", "inference", "reports"),
+    ("checkpoints", "inference", "reports", "search"),
     ("export",),
     ("saving",),
     ("bert",),

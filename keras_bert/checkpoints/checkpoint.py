@@ -10,7 +10,7 @@ from keras_bert.checkpoints import huggingface, names
 from keras_bert.checkpoints.architectures import find_head, is_tied, parts_in
 from keras_bert.checkpoints.configs import is_factorised, read_any_config
 from keras_bert.checkpoints.fit import check_weights
-from keras_bert.checkpoints.formats import CONFIG, Weights, open_weights
+from keras_bert.checkpoints.formats import CONFIG, OWN_PREFIX, Weights, open_weights
 from keras_bert.checkpoints.json_text import json_object, quoted
 from keras_bert.checkpoints.keras_preset_names import MASKED_LM_ACTIVATION, MASKED_LM_EPSILON
 from keras_bert.checkpoints.name_table import (
@@ -153,7 +153,7 @@ def encoder_weights(checkpoint: Checkpoint) -> names.Translation:
         for row in names.rows(0, set(parts_in(weights)) - {POOLER})
         for source in row.sources(weights.dialect, "")
     }
-    unexpected = [name for name in found.unexpected if name not in heads]
+    unexpected = [name for name in found.unexpected if name not in heads and not name.startswith(OWN_PREFIX)]
     return names.Translation(found.weights, found.missing, unexpected)
 
 
@@ -163,6 +163,13 @@ def head_weights(checkpoint: Checkpoint, parts=HEADS) -> Mapping[str, np.ndarray
     if MASKED_LM not in parts or checkpoint.tied:
         parts.discard(DECODER)
     return _translated(checkpoint, parts).weights
+
+
+def own_weights(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The weights that only we know, by our paths, as float32."""
+    tensors = checkpoint.weights.tensors
+    own = (name for name in tensors if name.startswith(OWN_PREFIX))
+    return {name.removeprefix(OWN_PREFIX): np.asarray(tensors[name], np.float32) for name in own}
 
 
 def _translated(checkpoint: Checkpoint, parts) -> names.Translation:

@@ -21,7 +21,7 @@ from keras_bert.checkpoints.architectures import architecture as architecture_of
 from keras_bert.checkpoints.checkpoint import EXTRAS, FORMAT
 from keras_bert.checkpoints.dialects import BIAS, OWN_BIAS
 from keras_bert.checkpoints.fit import check_weights
-from keras_bert.checkpoints.formats import CONFIG, MORE_WEIGHTS, WEIGHTS, Weights
+from keras_bert.checkpoints.formats import CONFIG, MORE_WEIGHTS, OWN_PREFIX, WEIGHTS, Weights
 from keras_bert.checkpoints.json_text import json_object
 from keras_bert.checkpoints.lazy_tensors import ArrayTensors
 from keras_bert.checkpoints.name_table import DECODER, HUGGINGFACE, MASKED_LM
@@ -44,6 +44,7 @@ def write_folder(
     problem_type: str | None = None,
     extras: dict | None = None,
     raw_config: dict | None = None,
+    own_layers: Sequence[str] = (),
     more: Callable[[Path], None] | None = None,
 ):
     """Writes a model folder that transformers opens with nothing missing and nothing unexpected.
@@ -60,6 +61,8 @@ def write_folder(
         problem_type: str. As in `huggingface.write_config`.
         extras: dict. For `keras_bert.json`: `task`, `max_length` …
         raw_config: dict. The `config.json` the model came from, whose unknown keys are kept.
+        own_layers: sequence of str. Where the paths of weights begin that the table of names does not know;
+            they lie in the file of ours.
         more: function. Called with the staged folder, to write further files into it (a card, a plot).
 
     Raises:
@@ -67,6 +70,8 @@ def write_folder(
         OutputError: a folder that cannot be written, or is not ours to replace.
     """
     target = architecture_of(architecture)
+    own = {path: array for path, array in weights.items() if path.split("/")[0] in own_layers}
+    weights = {path: array for path, array in weights.items() if path not in own}
     parts = set(target.parts)
     if MASKED_LM in parts and "masked_lm/decoder" in weights:
         parts.add(DECODER)
@@ -75,7 +80,8 @@ def write_folder(
         tensors[OWN_BIAS] = tensors[BIAS]
     written = {row.ours for row in names.rows_of(config, parts)}
     left = {path: array for path, array in weights.items() if path not in written}
-    beside = names.from_ours(left, config, target.prefix).weights
+    beside = dict(names.from_ours(left, config, target.prefix).weights)
+    beside |= {OWN_PREFIX + path: np.asarray(array) for path, array in own.items()}
     check_weights(Weights(Path(path), ArrayTensors(tensors), HUGGINGFACE, target.prefix), config, labels)
     raw = huggingface.write_config(
         config, architecture, labels=labels, problem_type=problem_type, raw_config=raw_config

@@ -23,6 +23,7 @@ from keras_bert.errors import CheckpointError
 CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors.index.json"
 # Ours, beside WEIGHTS: what the class of transformers in the config has no place for, such as a pooler.
 MORE_WEIGHTS = "keras_bert.safetensors"
+OWN_PREFIX = "keras_bert/"  # before the paths of weights that are only ours, such as a CRF's
 # In the order of preference, where a folder has several.
 _READERS = {
     WEIGHTS: read_tensors,

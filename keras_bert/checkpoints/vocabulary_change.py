@@ -4,7 +4,9 @@ covid  ->  co ##vid          row(covid) = (row(co) + row(##vid)) / 2
 """
 
 import collections
+import copy
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -180,6 +182,33 @@ class VocabularyChange:
             if content in self._new:
                 moved[str(self._new.ids[content])] = token
         return {**settings, "added_tokens_decoder": moved}
+
+
+def exchanged(bert, vocabulary, pad_to_multiple: int | None = None):
+    """A `Bert` with another vocabulary and the weights of this one; see `Bert.with_vocabulary`."""
+    change = VocabularyChange(bert.tokenizer, vocabulary, pad_to_multiple)
+    pad_id = change.tokenizer.vocabulary.pad_id
+    config = bert.config.replace(vocabulary_size=change.num_rows, pad_token_id=pad_id)
+    policy = bert.encoder.get_layer("embeddings").dtype_policy
+    # A copy: a task may know the numbers of its vocabulary's pieces.
+    new = type(bert)(config, change.tokenizer, copy.copy(bert.task), dtype=policy, blank=True)
+    new.raw_config, new.pooling = change.raw_config(bert.raw_config), bert.pooling
+    weights = change.weights(bert.weights())
+    if bert.task is None and bert.head is not None:
+        own = {name: getattr(bert.head_config, name) for name in ("activation", "layer_norm_epsilon")}
+        new.add_head(
+            bert.head,
+            len(weights.get("classifier/bias", ())),
+            tied="masked_lm/decoder" not in weights,
+            config=config.replace(**own),
+        )
+        new.head_labels = bert.head_labels
+    for top in (new.encoder, new.model, new.head_model):
+        for variable in top.weights if top is not None else ():
+            variable.assign(weights[variable.path])
+    if change.unreadable:
+        warnings.warn(change.warning, stacklevel=3)
+    return new
 
 
 class _Cutter:

@@ -19,8 +19,10 @@ VERBS = {
     "finetune": "train a task on your file, save a folder that transformers and kb.load open",
     "evaluate": "score a model on a labelled file",
     "predict": "answer a text, a file, or lines of standard input",
+    "search": "find the texts of a file that mean what a query says, or decline",
     "export": "write a SavedModel for TF Serving or a .tflite file, read back before it is published",
     "convert": "rewrite a checkpoint for transformers, Google's TensorFlow 1 code, or keras-hub",
+    "check": "say what is wrong with a labelled data set, in seconds, without TensorFlow",
     "inspect": "say what a model folder is and whether it would load, without TensorFlow",
 }
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: schedulers take it for "start it again"
@@ -52,11 +54,11 @@ def _run(verb, rest) -> int:
     module = importlib.import_module(f"keras_bert.cli.{verb}")
     values = flags.FlagValues()  # held per verb: two verbs may have one flag with two defaults
     module.define(values)
-    if {"--help", "-help", "-h"} & set(rest):
-        print(_verb_help(verb, module, values))
-        return 0
     code = 0
     try:
+        if {"--help", "-help", "-h"} & set(rest):
+            print(_verb_help(verb, module, values), flush=True)
+            return 0
         positional = values([f"keras-bert {verb}", *rest])[1:]
         _check_required(module, values)
         module.run(values, positional)

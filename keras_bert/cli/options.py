@@ -1,5 +1,6 @@
 """The flags that several verbs share, and what they mean to the library."""
 
+import json
 import pathlib
 
 from absl import flags
@@ -9,7 +10,9 @@ from keras_bert.errors import DataError, UsageError
 from keras_bert.training.clusters import CLUSTERS
 from keras_bert.training.strategies import STRATEGIES
 
-COLUMNS = ("text", "text_pair", "label", "sample_weight")
+# What a column of the user's file may be, of all tasks.
+COLUMNS = ("text", "text_pair", "label", "labels", "score", "spans", "question", "context", "answers",
+           "choices", "negative", "sample_weight")  # fmt: skip
 
 
 def define_model(values):
@@ -109,6 +112,29 @@ def task_settings(values, **more) -> dict:
             )
         settings["max_length"] = values.max_seq_length
     return settings
+
+
+def files_by_part(given: str, flag: str):
+    """The path of a file; or of `intent=a.tsv,slots=b.conll`, for a task with parts, a dict."""
+    if "=" not in given or pathlib.Path(given).exists():
+        return existing_file(given, flag)
+    pairs = [part.partition("=") for part in given.split(",")]
+    return {name.strip(): existing_file(path, flag) for name, _, path in pairs}
+
+
+def json_flag(given: str | None, flag: str) -> dict:
+    """The object that a flag holds as JSON; {} without it."""
+    if not given:
+        return {}
+    try:
+        value = json.loads(given)
+    except ValueError as error:
+        raise UsageError(
+            f"This is not valid JSON: {error}", where=f"--{flag}={given}", expected='{"name": value}'
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError("This is no JSON object", where=f"--{flag}={given}", expected='{"name": value}')
+    return value
 
 
 def existing_file(path, flag) -> str:

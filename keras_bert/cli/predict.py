@@ -1,6 +1,8 @@
-"""Answers a text, a file of texts, or the lines of standard input; one JSON object a row.
+"""Answers a text, a file of rows, or the lines of standard input; one JSON object a row.
 
---text may be given several times. --input_file=- reads lines of text from standard input.
+--text may be given several times, and --text_pair, --question, --context beside one another as often.
+--input_file=- reads standard input: JSON objects with the task's columns, one a line, or lines of text.
+Answers come in the order of the rows, --rows_at_once of them at a time: 1 answers every line as it comes.
 """
 
 import json
@@ -9,40 +11,43 @@ import sys
 from absl import flags
 
 from keras_bert.cli import options
-from keras_bert.errors import UsageError
+from keras_bert.errors import DataError, UsageError
 
 REQUIRED = ("model_dir",)
+TEXTS = ("text", "text_pair", "question", "context")
 
 
 def define(values):
     """The flags of `predict`."""
     options.define_model(values)
     options.define_data(values)
-    flags.DEFINE_multi_string("text", None, "a text to answer", flag_values=values)
-    flags.DEFINE_multi_string(
-        "text_pair", None, "its second text, where the task takes two", flag_values=values
-    )
+    for name in TEXTS:
+        flags.DEFINE_multi_string(name, None, f"a {name} to answer", flag_values=values)
     flags.DEFINE_string(
-        "input_file", None, "file of texts (.tsv, .csv, .jsonl, .txt) or -", flag_values=values
+        "input_file", None, "file of rows (.tsv, .csv, .jsonl, .txt) or -", flag_values=values
     )
     flags.DEFINE_string(
         "output_file", None, "where to write the answers, one JSON a line", flag_values=values
     )
     flags.DEFINE_integer("eval_batch_size", 32, "texts in a batch", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "rows_at_once", 4096, "rows that are sorted by length and answered together", lower_bound=1,
+        flag_values=values,
+    )  # fmt: skip
 
 
 def run(values, positional):
     """Loads, answers, prints."""
-    if bool(values.text) == bool(values.input_file):
+    given = {name: values[name].value for name in TEXTS if values[name].value}
+    if bool(given) == bool(values.input_file):
         raise UsageError("Nothing to answer, or two sources", expected="either --text or --input_file")
     if values.input_file and values.input_file != "-":
         options.existing_file(values.input_file, "input_file")
     bert = options.load(values)
-    columns = {"text": values.text} if values.text else _columns_of(values, bert.task)
-    if values.text and values.text_pair:
-        columns["text_pair"] = values.text_pair
+    chunks = [given] if given else _chunks(_rows_of(values, bert.task), bert.task, values.rows_at_once)
     lines = (
         json.dumps(answer, ensure_ascii=False)
+        for columns in chunks
         for answer in bert.predict(columns, batch_size=values.eval_batch_size)
     )
     if values.output_file:
@@ -52,19 +57,59 @@ def run(values, positional):
             file.writelines(f"{line}\n" for line in lines)
     else:
         for line in lines:
-            print(line)
+            print(line, flush=values.input_file == "-")
 
 
-def _columns_of(values, task) -> dict:
-    """The text columns of --input_file."""
+def _rows_of(values, task):
+    """Yields the rows of --input_file, one after the other."""
     if values.input_file == "-":
-        return {"text": [line.rstrip("\r\n") for line in sys.stdin]}
+        yield from _rows_of_stdin(task)
+        return
     from keras_bert.data.readers import rows_from
+    from keras_bert.data.task_rows import task_rows
 
-    rows = rows_from(
-        values.input_file, wanted=task.columns, optional=task.optional_columns,
-        **options.reading(values),
-    )  # fmt: skip
-    rows = [row for _, row in rows]
-    names = [name for name in (*task.columns, *task.optional_columns) if any(row.get(name) for row in rows)]
-    return {name: [row.get(name) or "" for row in rows] for name in names}
+    asked = {"wanted": (*task.columns, *task.list_columns), "optional": task.optional_columns}
+    reading = {**asked, **options.reading(values)}
+    kind = {"kind": task.row_kind} if task.row_kind else {}
+    for _, row in (task_rows if kind else rows_from)(values.input_file, **kind, **reading):
+        yield row
+
+
+def _rows_of_stdin(task):
+    for number, line in enumerate(sys.stdin, 1):
+        line = line.rstrip("\r\n")
+        # A line of text may begin with a brace too, where the task reads one text.
+        try:
+            row = json.loads(line) if line.startswith("{") else None
+        except ValueError as error:
+            row, fault = None, error
+        else:
+            fault = None
+        if isinstance(row, dict) and all(row.get(n) is not None for n in (*task.columns, *task.list_columns)):
+            yield row
+        elif len(task.columns) == 1 and not task.list_columns and not isinstance(row, dict):
+            yield {task.columns[0]: line}
+        else:
+            raise DataError(
+                f"This is not valid JSON: {fault}" if fault else "A column is missing",
+                where=f"standard input:{number}",
+                expected=f"an object with {', '.join((*task.columns, *task.list_columns))}",
+            )
+
+
+def _chunks(rows, task, size):
+    """Yields columns of at most `size` rows; an optional column is there if a row of them has it."""
+    required = (*task.columns, *task.list_columns)
+
+    def columns(chunk):
+        names = [*required, *(n for n in task.optional_columns if any(row.get(n) for row in chunk))]
+        return {name: [row.get(name) or "" for row in chunk] for name in names}
+
+    chunk = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield columns(chunk)
+            chunk = []
+    if chunk:
+        yield columns(chunk)

@@ -7,6 +7,9 @@ almost of one length: on SST-2 that removes most of the padding. An epoch has fo
 batches are composed anew in every epoch. Every window but the last is a whole number of batches, so an epoch
 has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes ids anew in every epoch: the
 in-graph tokeniser is far faster than a training step.
+
+A task that reads long texts in windows has more sequences than rows: they are counted once, and an epoch has
+ceil(sequences / batch_size) batches.
 """
 
 from collections.abc import Iterator
@@ -14,11 +17,14 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from keras_bert.data.readers import rows_from
+from keras_bert.data.task_rows import task_rows
 from keras_bert.errors import DataError
 from keras_bert.features import FEATURES
 
 WINDOW_BATCHES = 64
 SHUFFLE_ROWS = 100_000
+SHUFFLE_SEQUENCES = 10_000
+ROWS_AT_ONCE = 64  # of long texts, whose windows are made together
 
 
 def open_source(source, task, **reading):
@@ -29,13 +35,16 @@ def open_source(source, task, **reading):
         task: Task. Its column names are looked for.
         **reading: `columns`, and for a file `encoding` and `delimiter`, as `data.readers.read_rows`.
     """
-    wanted = (*task.columns, task.label_columns[0])
-    optional = (*task.optional_columns, *task.label_columns[1:])
+    labels = 1 if task.labels_required else 0
+    wanted = (*task.columns, *task.list_columns, *task.label_columns[:labels])
+    optional = (*task.optional_columns, *task.training_columns, *task.label_columns[labels:])
     if isinstance(source, Iterator):
         source = list(source)  # an iterator can be read once, the rows are read in every epoch
 
     def rows():
         again = _dataset_rows(source) if isinstance(source, tf.data.Dataset) else source
+        if task.row_kind:
+            return task_rows(again, task.row_kind, wanted=wanted, optional=optional, **reading)
         return rows_from(again, wanted=wanted, optional=optional, **reading)
 
     return rows
@@ -75,27 +84,36 @@ class Rows:
         for where, row in open_rows():
             task.check_row(row, where)
             self.count += 1
-            optional.update(name for name in task.optional_columns if row.get(name))
+            optional.update(
+                name for name in (*task.optional_columns, *task.training_columns) if row.get(name)
+            )
         if not self.count:
             raise DataError("There is no row", expected="one row or more")
-        self.text_columns = (*task.columns, *(name for name in task.optional_columns if name in optional))
+        in_order = (*task.optional_columns, *task.training_columns)
+        self.text_columns = (*task.columns, *(name for name in in_order if name in optional))
 
-    def __iter__(self):
-        targets = self.task.target_columns()
+    def checked(self):
+        """Yields every row as the task's `check_row` leaves it, with all its columns."""
         for where, row in self.open_rows():
             checked = self.task.check_row(row, where)
-            texts = {name: checked.get(name) or "" for name in self.text_columns}
-            yield {**texts, **{name: checked[name] for name in targets}}
+            yield {**checked, **{name: checked.get(name) or "" for name in self.text_columns}}
+
+    def __iter__(self):
+        names = self.signature()
+        return ({name: row[name] for name in names} for row in self.checked())
+
+    def texts_of(self, rows: list) -> dict:
+        """The columns of checked rows that are to be answered, as `predict` takes them."""
+        names = (*self.text_columns, *self.task.list_columns)
+        return {name: [r[name] for r in rows] for name in names if name not in self.task.training_columns}
 
     def signature(self) -> dict:
         """`tf.TensorSpec`s of one row."""
-        texts = {name: tf.TensorSpec((), tf.string) for name in self.text_columns}
+        targets = self.task.target_columns().items()
         return {
-            **texts,
-            **{
-                name: tf.TensorSpec(shape, dtype)
-                for name, (dtype, shape) in self.task.target_columns().items()
-            },
+            **{name: tf.TensorSpec((), tf.string) for name in self.text_columns},
+            **{name: tf.TensorSpec((None,), tf.string) for name in self.task.list_columns},
+            **{name: tf.TensorSpec(shape, dtype) for name, (dtype, shape) in targets},
         }
 
 
@@ -112,29 +130,63 @@ def batches(rows: Rows, tokenizer, batch_size: int, *, training: bool, seed: int
         `tf.data.Dataset` of known cardinality.
     """
     check_batch_size(batch_size)
-    task, signature = rows.task, rows.signature()
-
-    def encode(columns):
-        texts = {name: columns[name] for name in rows.text_columns}
-        features = task.features(texts, tokenizer)
-        return (features, *task.targets(columns, features))
-
-    steps = -(-rows.count // batch_size)
-    dataset = tf.data.Dataset.from_generator(lambda: iter(rows), output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(lambda: iter(rows), output_signature=rows.signature())
     if training:
         buffer = min(rows.count, SHUFFLE_ROWS)
-        window = batch_size * max(1, min(WINDOW_BATCHES, steps // 4))
         dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
-        dataset = dataset.batch(window).map(encode, num_parallel_calls=tf.data.AUTOTUNE)
+    if rows.task.reads_windows:
+        steps = -(-_num_sequences(rows, tokenizer) // batch_size)
+        dataset = _batches_of_windows(dataset, rows, tokenizer, batch_size, seed if training else None)
+    elif training:
+        steps = -(-rows.count // batch_size)
+        window = batch_size * max(1, min(WINDOW_BATCHES, steps // 4))
+        dataset = _encoded(dataset, rows, tokenizer, window)
         seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(
             2, drop_remainder=True
         )
         dataset = tf.data.Dataset.zip(dataset, seeds).flat_map(
-            lambda window, window_seed: _cut(window, batch_size, window_seed)
+            lambda window, window_seed: _cut(window, batch_size, window_seed, rows.task)
         )
     else:
-        dataset = dataset.batch(batch_size).map(encode, num_parallel_calls=tf.data.AUTOTUNE)
+        steps = -(-rows.count // batch_size)
+        dataset = _encoded(dataset, rows, tokenizer, batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+
+
+def _encoded(dataset, rows, tokenizer, count) -> tf.data.Dataset:
+    """(features, targets, sample weights) of `count` rows at a time."""
+    task, signature = rows.task, rows.signature()
+    names = (*rows.text_columns, *task.list_columns)
+
+    def encode(columns):
+        features = task.features({name: columns[name] for name in names}, tokenizer)
+        targets = task.targets(columns, features)
+        return ({name: features[name] for name in task.inputs}, *targets)
+
+    # Lists, such as the spans of a row, have no common length.
+    ragged = any(None in spec.shape for spec in signature.values())
+    batched = dataset.ragged_batch(count) if ragged else dataset.batch(count)
+    return batched.map(encode, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _batches_of_windows(dataset, rows, tokenizer, batch_size, seed) -> tf.data.Dataset:
+    """Batches of sequences, of which a row may have several; shuffled where there is a seed."""
+    # Two windows of a text do not follow one another in training.
+    dataset = _encoded(dataset, rows, tokenizer, ROWS_AT_ONCE).unbatch()
+    if seed is not None:
+        dataset = dataset.shuffle(SHUFFLE_SEQUENCES, seed=seed, reshuffle_each_iteration=True)
+    padding = tf.nest.map_structure(lambda spec: tf.zeros((), spec.dtype), dataset.element_spec)
+    padding[0]["token_ids"] = tf.constant(tokenizer.pad_id, tf.int32)
+    return dataset.padded_batch(batch_size, padding_values=padding)
+
+
+def _num_sequences(rows, tokenizer) -> int:
+    """Sequences of all rows together."""
+    dataset = tf.data.Dataset.from_generator(lambda: iter(rows), output_signature=rows.signature())
+    counts = _encoded(dataset, rows, tokenizer, ROWS_AT_ONCE).map(
+        lambda features, *_: tf.shape(features["token_ids"])[0]
+    )
+    return int(counts.reduce(0, lambda total, count: total + count))
 
 
 def check_batch_size(batch_size):
@@ -145,9 +197,10 @@ def check_batch_size(batch_size):
         )
 
 
-def _cut(window, batch_size, seed):
+def _cut(window, batch_size, seed, task):
     """One window of encoded rows -> batches of rows of nearly equal length, in random order."""
-    lengths = tf.reduce_sum(window[0]["padding_mask"], axis=1)  # (W,)
+    lengths = tf.reduce_sum(window[0]["padding_mask"], axis=-1)  # (W,), or (W, C) of rows of choices
+    lengths = tf.reduce_max(lengths, axis=1) if lengths.shape.rank == 2 else lengths
     order = tf.argsort(lengths, stable=True)
     num_batches = -(-tf.size(lengths) // batch_size)
     batch_order = tf.random.experimental.stateless_shuffle(tf.range(num_batches), seed=seed)
@@ -156,14 +209,18 @@ def _cut(window, batch_size, seed):
         chosen = order[index * batch_size : (index + 1) * batch_size]
         longest = tf.reduce_max(tf.gather(lengths, chosen))
         features, *targets = tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), window)
+        if task.targets_by_token:
+            targets = tf.nest.map_structure(
+                lambda tensor: tensor[:, :longest] if tensor.shape.rank > 1 else tensor, targets
+            )
         return (trim(features, longest), *targets)
 
     return tf.data.Dataset.from_tensor_slices(batch_order).map(batch)
 
 
 def trim(features: dict, length) -> dict:
-    """Features (B, T) cut to their first `length` tokens; features without the axis T as they are."""
+    """Features (B, T) or (B, C, T) cut to their first `length` tokens; others as they are."""
     return {
-        name: tensor[:, :length] if "T" in FEATURES[name].shape else tensor
+        name: tensor[..., :length] if "T" in FEATURES[name].shape else tensor
         for name, tensor in features.items()
     }

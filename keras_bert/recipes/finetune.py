@@ -11,14 +11,19 @@ from keras_bert.bert import Bert
 from keras_bert.checkpoints import folder as folders
 from keras_bert.config import BertConfig
 from keras_bert.data.pipeline import open_source
+from keras_bert.errors import UsageError
 from keras_bert.loading import load
 from keras_bert.reports.card import model_card
+from keras_bert.reports.errors import worst_answers
 from keras_bert.reports.plots import history_plot
 from keras_bert.reports.progress import Progress, say
 from keras_bert.reports.scores import score_table
 from keras_bert.tasks import task_class
 from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.training.best import BestEpoch
+from keras_bert.training.class_weights import with_class_weights
 from keras_bert.training.fit import fit
+from keras_bert.training.losses import SparseCrossentropy
 from keras_bert.training.metrics_log import MetricsLog
 
 
@@ -38,6 +43,7 @@ class FinetuneRun:
     dropout: float | None = None  # None: that of the preset or the checkpoint
     labels: list[str] | None = None
     max_length: int | None = None
+    task_settings: dict = dataclasses.field(default_factory=dict)  # others of the task
     reading: dict = dataclasses.field(default_factory=dict)  # columns, encoding, delimiter of the files
     train_batch_size: int = 32
     eval_batch_size: int = 32
@@ -46,6 +52,14 @@ class FinetuneRun:
     warmup_proportion: float = 0.1
     warmup_steps: int | None = None
     weight_decay: float = 0.01
+    layer_decay: float | None = None  # lower layers learn slower by this factor
+    frozen_blocks: int | None = None  # the embeddings and so many blocks are not trained
+    class_weights: str | dict | None = None  # "balanced", or weight by label
+    label_smoothing: float = 0.0
+    adversarial: float = 0.0
+    r_drop: float = 0.0
+    keep_best: bool = True  # of the epochs, by the main score on the evaluation file
+    patience: int = 0  # epochs without a better one after which training ends; 0: never
     seed: int = 0
     dtype: str = "float32"
     origin: str | None = None  # what the card calls the weights it started from; None: the folder's name
@@ -53,12 +67,16 @@ class FinetuneRun:
     def training(self) -> dict:
         """The settings that shape the training, for the card."""
         names = ("train_batch_size", "learning_rate", "epochs", "warmup_proportion", "warmup_steps",
-                 "weight_decay", "dropout", "seed", "dtype")  # fmt: skip
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+                 "weight_decay", "dropout", "layer_decay", "frozen_blocks", "class_weights",
+                 "label_smoothing", "adversarial", "r_drop", "patience", "seed", "dtype")  # fmt: skip
+        off = (None, 0.0) if self.patience else (None, 0.0, 0)
+        return {
+            name: getattr(self, name) for name in names if name == "seed" or getattr(self, name) not in off
+        }
 
 
 def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
-    """Trains, evaluates and saves.
+    """Trains, keeps the best epoch, tunes thresholds, evaluates and saves.
 
     Args:
         run: FinetuneRun.
@@ -70,41 +88,105 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     folders.check_output(run.output_dir)  # before the training, not after it
     keras.utils.set_random_seed(run.seed)
     bert = _start(run)
+    freeze(bert, run.frozen_blocks)
     train = bert.dataset(run.train_file, run.train_batch_size, training=True, seed=run.seed, **run.reading)
+    train = with_class_weights(train, run.class_weights, bert.task)
     validation = bert.dataset(run.eval_file, run.eval_batch_size, **run.reading) if run.eval_file else None
 
     steps = int(train.cardinality())
     log = MetricsLog(run.train_batch_size, every=max(1, min(10, steps // 10)))
     progress = Progress(steps * run.epochs, run.epochs, run.train_batch_size)
-    say(f"training on {run.train_file}: {run.epochs} epochs of {steps} batches")
+    best = _best_epoch(bert, run)
+    say(f"training on {_names(run.train_file)}: {run.epochs} epochs of {steps} batches")
     started = time.perf_counter()
     try:
         fit(
             bert.model, train, validation, epochs=run.epochs, learning_rate=run.learning_rate,
             warmup_proportion=run.warmup_proportion, warmup_steps=run.warmup_steps,
-            weight_decay=run.weight_decay, callbacks=[log, progress],
+            weight_decay=run.weight_decay, layer_decay=run.layer_decay,
+            loss=_smoothed(bert.model, run.label_smoothing),
+            r_drop=run.r_drop, adversarial=run.adversarial,
+            callbacks=[*([best] if best else []), log, progress],
         )  # fmt: skip
     finally:
         progress.close()
     seconds = time.perf_counter() - started
-    scores = (
-        bert.evaluate(run.eval_file, batch_size=run.eval_batch_size, **run.reading) if run.eval_file else None
-    )
-    _save(bert, run, log, scores, seconds)
+    scores, worst = _evaluated(bert, run)
+    _save(bert, run, log, scores, seconds, worst)
     say(f"trained in {seconds:.0f} s, saved to {run.output_dir}")
+    if best and run.epochs > 1:
+        say(f"kept epoch {best.epoch} of {best.epochs_seen}: {best.main} {best.best:.4f}")
     if scores is not None:
         print(score_table(scores, bert.task.labels))
     return bert, scores
 
 
+def freeze(bert: Bert, blocks: int | None):
+    """Holds the embeddings and the lowest `blocks` blocks as they are; None holds nothing."""
+    if blocks is None:
+        return
+    if not 0 <= blocks <= bert.config.num_layers:
+        raise UsageError(
+            f"{blocks} blocks cannot be frozen",
+            where="frozen_blocks",
+            expected=f"0 to {bert.config.num_layers}",
+        )
+    for name in ("embeddings", *(f"block_{i}" for i in range(blocks))):
+        bert.encoder.get_layer(name).trainable = False
+
+
+def _best_epoch(bert, run) -> BestEpoch | None:
+    """What scores every epoch, where there is a file to score on."""
+    if not run.eval_file or not (run.keep_best or run.patience):
+        return None
+
+    def score():
+        return bert.evaluate(run.eval_file, batch_size=run.eval_batch_size, **run.reading)
+
+    return BestEpoch(score, bert.task.main_score, run.patience)
+
+
+def _smoothed(model, label_smoothing: float):
+    """The task's loss with smoothed labels; None leaves it as it is."""
+    if not label_smoothing:
+        return None
+    loss = model.default_loss()
+    losses = loss if isinstance(loss, dict) else {None: loss}
+    if not 0 < label_smoothing < 1 or not all(isinstance(one, SparseCrossentropy) for one in losses.values()):
+        raise UsageError(
+            f"The label smoothing is {label_smoothing}", where="label_smoothing",
+            expected="a number below 1, for tasks with the cross-entropy of classes",
+        )  # fmt: skip
+    for one in losses.values():
+        one.label_smoothing = label_smoothing
+    return loss
+
+
+def _evaluated(bert, run) -> tuple[dict | None, list]:
+    """(scores on the evaluation file, the worst answers); thresholds are tuned on it first."""
+    if not run.eval_file:
+        return None, []
+    reading = {"batch_size": run.eval_batch_size, **run.reading}
+    if bert.task.parts:
+        return bert.evaluate(run.eval_file, **reading), []
+    gold, answers = bert.answered(run.eval_file, **reading)
+    tuned = bert.task.tuned(gold, answers)
+    if tuned:
+        bert.retune(**tuned)
+        say(f"tuned on {_names(run.eval_file)}: {', '.join(tuned)}")
+        gold, answers = bert.answered(run.eval_file, **reading)
+    scores = {**bert.task.scores(gold, answers), "rows": len(gold)}
+    return scores, worst_answers(bert.task, gold, answers)
+
+
+def _names(files) -> str:
+    """A file, or the files of the parts of a task."""
+    return ", ".join(f"{part}={file}" for part, file in files.items()) if isinstance(files, dict) else files
+
+
 def _start(run) -> Bert:
     """The model before training, with the classes of the data unless they are given."""
-    kind = task_class(run.task)
-    if run.labels is not None:
-        settings = {"labels": run.labels}
-    else:
-        rows = open_source(run.train_file, kind, **run.reading)()
-        settings = kind.settings_from_rows(rows)
+    settings = {**_settings_from_data(run), **run.task_settings}
     if run.max_length is not None:
         settings["max_length"] = run.max_length
     if run.preset:
@@ -124,10 +206,29 @@ def _start(run) -> Bert:
     )
 
 
-def _save(bert, run, log, scores, seconds):
-    data = {"train_file": pathlib.Path(run.train_file).name}
+def _settings_from_data(run) -> dict:
+    """The settings of the task that its training rows decide, and the labels where they are given."""
+    kind = task_class(run.task)
+    if run.task == "multi_task":
+        parts = {}
+        for name, given in run.task_settings.get("parts", {}).items():
+            part = task_class(given.get("name", ""))
+            rows = open_source(run.train_file.get(name), part, **run.reading)()
+            parts[name] = {**part.settings_from_rows(rows), **given}
+        run.task_settings = {**run.task_settings, "parts": parts}
+        return {}
+    if run.labels is None:
+        return kind.settings_from_rows(open_source(run.train_file, kind, **run.reading)())
+    rest = {}
+    if kind.row_kind:  # the rows decide more than the labels
+        rest = kind.settings_from_rows(open_source(run.train_file, kind, **run.reading)())
+    return {**rest, "labels": run.labels}
+
+
+def _save(bert, run, log, scores, seconds, worst):
+    data = {"train_file": pathlib.Path(_names(run.train_file)).name}
     if run.eval_file:
-        data["eval_file"] = pathlib.Path(run.eval_file).name
+        data["eval_file"] = pathlib.Path(_names(run.eval_file)).name
     card = model_card(
         title=pathlib.Path(run.output_dir).name,
         task=run.task,
@@ -147,8 +248,9 @@ def _save(bert, run, log, scores, seconds):
 
     def more(stage: pathlib.Path):
         (stage / "README.md").write_text(card, encoding="utf-8")
-        lines = "".join(json.dumps(row) + "\n" for row in log.rows)
-        (stage / "metrics.jsonl").write_text(lines, encoding="utf-8")
+        for name, rows in (("metrics.jsonl", log.rows), ("errors.jsonl", worst)):
+            lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            (stage / name).write_text(lines, encoding="utf-8")
         if not history_plot(log.rows, stage / "history.png", title=pathlib.Path(run.output_dir).name):
             say("history.png is not drawn: matplotlib is missing (pip install 'keras-bert-kit[plots]')")
 

@@ -1,16 +1,55 @@
 """Scores as a table for a reader."""
 
+from keras_bert.evaluation.bootstrap import bootstrap_interval
 from keras_bert.reports.tables import confusion_table, render
 
 
 def score_table(scores: dict, labels=None) -> str:
-    """The scores of `Bert.evaluate`, with the confusion table where there is one."""
-    rows = [
+    """The scores of `Bert.evaluate`: the numbers, those of each type or part, and the confusion table."""
+    text = render(["score", "value"], [*_rows(scores), *_interval_row(scores)])
+    for name, value in scores.items():
+        if isinstance(value, dict) and name not in ("types", "interval"):  # the parts of a task
+            text += f"\n\n{name}\n{score_table(value)}"
+    if "types" in scores:
+        rows = [
+            [kind, *(f"{row[n]:.4f}" for n in ("precision", "recall", "f1")), row["support"]]
+            for kind, row in scores["types"].items()
+        ]
+        text += "\n\n" + render(["type", "precision", "recall", "f1", "support"], rows)
+    if "confusion" in scores and labels is not None:
+        text += "\n\n" + confusion_table(scores["confusion"], labels)
+    return text
+
+
+def with_interval(scores: dict, task, gold: list, answers: list, resamples: int, seed: int = 0) -> dict:
+    """The scores, and as `interval` the bootstrap's 95 % of the task's main score.
+
+    Args:
+        scores: dict. Of `task.scores`.
+        task: Task.
+        gold, answers: as `task.scores` takes them.
+        resamples: int. 0 leaves the scores as they are.
+    """
+    if not resamples:
+        return scores
+
+    def main(gold, answers):
+        return task.scores(gold, answers)[task.main_score]
+
+    low, high = bootstrap_interval(main, gold, answers, seed, resamples)
+    return {**scores, "interval": {"score": task.main_score, "low": low, "high": high}}
+
+
+def _rows(scores) -> list:
+    return [
         [name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else value]
         for name, value in scores.items()
         if isinstance(value, (int, float))
     ]
-    text = render(["score", "value"], rows)
-    if "confusion" in scores and labels is not None:
-        text += "\n\n" + confusion_table(scores["confusion"], labels)
-    return text
+
+
+def _interval_row(scores) -> list:
+    found = scores.get("interval")
+    if not found:
+        return []
+    return [[f"95 % of {found['score'].replace('_', ' ')}", f"{found['low']:.4f} to {found['high']:.4f}"]]

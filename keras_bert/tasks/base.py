@@ -1,7 +1,10 @@
 """The contract that training, `predict` and export all use, so that nothing is decoded twice."""
 
+import numpy as np
+
 from keras_bert.data.pipeline import Rows, batches, open_source
-from keras_bert.errors import UsageError
+from keras_bert.errors import DataError, UsageError
+from keras_bert.features import ENCODER_FEATURES
 
 
 class Task:
@@ -18,8 +21,17 @@ class Task:
     name = ""  # its key in `keras_bert.tasks.TASKS`
     columns = ("text",)  # string columns every row must have, in the order of the serving signature
     optional_columns = ()  # string columns a row may have
-    label_columns = ()  # columns that only training and evaluation need
+    list_columns = ()  # columns of lists of strings that every row must have, such as the choices
+    training_columns = ()  # string columns a row may have for training, which are never served
+    label_columns = ()  # columns that only training and evaluation need; rows must have the first
+    labels_required = True  # whether they must
+    row_kind = None  # "spans", "answers", "choices": formats beside tables, see `data.task_rows`
+    inputs = ENCODER_FEATURES  # the features that its model takes
+    allow_special = ()  # special tokens that count where they are written in a text, such as "[MASK]"
+    reads_windows = False  # a row may be several sequences; the feature `row` says whose each is
+    targets_by_token = False  # targets and weights are (B, T), and are cut as the features are
     architecture = None  # the Hugging Face class whose folder this task saves
+    problem_type = None  # what `config.json` calls it, where that class serves several
     main_score = ""  # the score that a higher value of means a better model
     learns_from_rows = True  # of text with labels; else `dataset` reads something else
 
@@ -39,6 +51,21 @@ class Task:
         """tuple of str: class names, where the task has classes; saved as `id2label`."""
         return None
 
+    @property
+    def saved_labels(self):
+        """tuple of str: what `id2label` says; also of a head with one output that has no name."""
+        return self.labels
+
+    @property
+    def parts(self) -> dict:
+        """The tasks this one is made of, by name, each as one that the whole model answers; {} mostly."""
+        return {}
+
+    @property
+    def own_layers(self) -> tuple:
+        """Names of the head's layers that no class of transformers has; saved in a file of ours."""
+        return ()
+
     @classmethod
     def settings_from_rows(cls, rows) -> dict:
         """The settings that the training rows decide, such as the class names.
@@ -50,6 +77,14 @@ class Task:
         """
         return {}
 
+    @classmethod
+    def settings_from_labels(cls, labels: list) -> dict:
+        """The settings that the class names of a checkpoint of another library decide."""
+        return {"labels": labels}
+
+    def prepare(self, tokenizer):
+        """Learns of the vocabulary what the task has to know; called once, before anything else."""
+
     def check_row(self, row: dict, where: str) -> dict:
         """The row with its label columns parsed; raises DataError naming `where`."""
         raise NotImplementedError
@@ -58,10 +93,16 @@ class Task:
         """In graph: string tensors (B,) by column -> the encoder's features (B, T).
 
         Args:
-            columns: dict of string tensors; optional columns may be absent.
+            columns: dict of string tensors; optional columns may be absent. List columns are ragged.
             tokenizer: `InGraphTokenizer`.
+        Returns:
+            dict: the encoder's features, and what else of `features.FEATURES` targets and answers need.
         """
         raise NotImplementedError
+
+    def from_ids(self, features: dict) -> dict:
+        """In graph: the encoder's features of sequences whose text is not known, completed as `features`."""
+        return features
 
     def target_columns(self) -> dict:
         """What `check_row` leaves under the label columns: name -> (dtype, shape of one row)."""
@@ -82,7 +123,7 @@ class Task:
 
     def outputs(self, model, features: dict):
         """In graph: what the model makes of features of texts that are to be answered."""
-        return model(features, training=False)
+        return model({name: features[name] for name in model.input}, training=False)
 
     def answer(self, outputs, features: dict) -> dict:
         """In graph: the model's outputs -> dense tensors, the outputs of the serving signature."""
@@ -95,3 +136,77 @@ class Task:
     def scores(self, gold: list[dict], answers: list[dict]) -> dict:
         """The task's scores of `answers` (rows of `predict`) against checked `gold` rows."""
         raise NotImplementedError
+
+    def badness(self, gold: dict, answer: dict) -> float:
+        """How wrong the answer to one checked row is: 0 where it is right."""
+        raise NotImplementedError
+
+    def expected(self, gold: dict):
+        """What the right answer to a checked row would be, as JSON has it."""
+        return gold[self.label_columns[0]]
+
+    def tuned(self, gold: list[dict], answers: list[dict]) -> dict:
+        """Settings that are best chosen on rows the model was not trained on, such as a threshold.
+
+        Args:
+            gold, answers: as `scores`.
+        Returns:
+            dict of some of `settings()`; {} where there is nothing to choose.
+        """
+        return {}
+
+
+def class_names(labels, at_least: int) -> tuple[str, ...]:
+    """The class names of a task, as text.
+
+    Raises:
+        DataError: too few of them, or one twice.
+    """
+    if isinstance(labels, str):
+        raise DataError(f"The labels are one text: {labels!r}", where="labels", expected="class names")
+    names = tuple(str(label) for label in labels)
+    if len(set(names)) != len(names):
+        raise DataError("A label is named twice", where="labels", expected="distinct class names")
+    if len(names) < at_least:
+        few = "two classes or more" if at_least == 2 else "a class"
+        raise DataError(
+            f"This needs {few}, there is {len(names)}",
+            where="labels", expected=f"{few.replace('classes', 'distinct labels')} in the training data",
+            remedy="check the label column, or name all classes with --labels=a,b (Python: labels=[...])",
+        )  # fmt: skip
+    return names
+
+
+def number_in(value, name: str, least: int) -> int:
+    """The value of a setting that must be a whole number of `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"The value is {value!r}", where=name, expected=f"an integer of {least} or more")
+    return value
+
+
+def weight_of(row: dict, where: str) -> float:
+    """The `sample_weight` of a row, 1 where it has none."""
+    given = row.get("sample_weight")
+    if given is None or given == "":
+        return 1.0
+    try:
+        weight = float(given)
+    except (TypeError, ValueError):
+        weight = np.nan
+    if not np.isfinite(weight) or weight < 0:
+        raise DataError(f"The sample weight is {given!r}", where=where, expected="a number of 0 or more")
+    return weight
+
+
+def number_of(row: dict, name: str, where: str) -> float:
+    """The number in a column; raises DataError where there is none that is finite."""
+    given = row.get(name)
+    try:
+        value = np.nan if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not np.isfinite(value):
+        raise DataError(
+            f"The {name} is {given!r}", where=where, expected="a number", remedy="correct the row or drop it"
+        )
+    return value

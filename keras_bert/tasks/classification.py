@@ -8,7 +8,8 @@ import numpy as np
 from keras_bert.errors import DataError
 from keras_bert.evaluation import scores
 from keras_bert.layers import Classifier
-from keras_bert.tasks.base import Task
+from keras_bert.tasks.base import Task, class_names, number_in, weight_of
+from keras_bert.tasks.windows import mean_of_windows, of_windows, window_features
 from keras_bert.training.losses import SparseCrossentropy
 from keras_bert.training.model import BertModel
 
@@ -19,6 +20,10 @@ class Classification(Task):
     Args:
         labels: sequence of str. The class names; their order is the order of the logits.
         max_length: int. Longest sequence of pieces, special tokens included.
+        stride: int or None. A longer text is read in windows, so many pieces from one to the next, and its
+            logits are their mean. None: it is truncated.
+        values: sequence of float or None. What every class is worth, such as -1, 0 and 1 of a sentiment:
+            answers then have the `value` to expect.
     Raises:
         DataError: fewer than two labels, or one twice.
     """
@@ -30,19 +35,18 @@ class Classification(Task):
     architecture = "BertForSequenceClassification"
     main_score = "accuracy"
 
-    def __init__(self, labels, max_length: int = 128):
+    def __init__(self, labels, max_length: int = 128, stride=None, values=None):
         super().__init__(max_length)
-        if isinstance(labels, str):
-            raise DataError(f"The labels are one text: {labels!r}", where="labels", expected="class names")
-        self._labels = tuple(str(label) for label in labels)
-        if len(set(self._labels)) != len(self._labels):
-            raise DataError("A label is named twice", where="labels", expected="distinct class names")
-        if len(self._labels) < 2:
+        self.stride = None if stride is None else number_in(stride, "stride", 1)
+        self.reads_windows = stride is not None
+        self._labels = class_names(labels, at_least=2)
+        self.values = None if values is None else [float(value) for value in values]
+        if values is not None and len(self.values) != len(self._labels):
             raise DataError(
-                f"Classification needs two classes or more, there is {len(self._labels)}",
-                where="labels", expected="two or more distinct labels in the training data",
-                remedy="check the label column, or name all classes with --labels=a,b (Python: labels=[...])",
-            )  # fmt: skip
+                f"There are {len(self.values)} values",
+                where="values",
+                expected=f"{len(self._labels)}, one a label",
+            )
         self._index = {label: i for i, label in enumerate(self._labels)}
 
     @property
@@ -50,7 +54,8 @@ class Classification(Task):
         return self._labels
 
     def settings(self):
-        return {**super().settings(), "labels": list(self._labels)}
+        more = {name: value for name in ("stride", "values") if (value := getattr(self, name)) is not None}
+        return {**super().settings(), "labels": list(self._labels), **more}
 
     @classmethod
     def settings_from_rows(cls, rows):
@@ -67,16 +72,21 @@ class Classification(Task):
                 f"Unknown label {label!r}", where=where, expected=f"one of {shown}",
                 remedy="correct the label, or name all classes with --labels=a,b (Python: labels=[...])",
             )  # fmt: skip
-        return {**row, "label": self._index[label], "sample_weight": _weight_of(row, where)}
+        return {**row, "label": self._index[label], "sample_weight": weight_of(row, where)}
 
     def features(self, columns, tokenizer):
-        return tokenizer.features(columns["text"], columns.get("text_pair"), max_length=self.max_length)
+        texts = (columns["text"], columns.get("text_pair"))
+        if self.stride is None:
+            return tokenizer.features(*texts, max_length=self.max_length)
+        return window_features(*texts, tokenizer, self.max_length, self.stride)
 
     def target_columns(self):
         return {"label": ("int32", ()), "sample_weight": ("float32", ())}
 
     def targets(self, row, features):
-        return row["label"], row["sample_weight"]  # (B,), (B,)
+        if self.stride is None:
+            return row["label"], row["sample_weight"]  # (B,), (B,)
+        return of_windows(row["label"], row["sample_weight"], features)  # (W,), (W,)
 
     def head(self, encoder, config):
         classifier = Classifier(
@@ -91,19 +101,32 @@ class Classification(Task):
     def answer(self, outputs, features):
         import tensorflow as tf
 
+        outputs = mean_of_windows(outputs, features)  # (B, C)
         probabilities = tf.nn.softmax(outputs, axis=-1)  # (B, C)
+        value = {} if self.values is None else {"value": tf.linalg.matvec(probabilities, self.values)}
         best = tf.argmax(outputs, axis=-1, output_type=tf.int32)  # (B,)
         return {
             "label": tf.gather(tf.constant(self._labels), best),
             "score": tf.reduce_max(probabilities, axis=-1),
             "scores": probabilities,
+            **value,
         }
 
     def rows(self, answer):
-        return [
+        rows = [
             {"label": label.decode("utf-8"), "score": float(score), "scores": [float(p) for p in row]}
             for label, score, row in zip(answer["label"], answer["score"], answer["scores"], strict=True)
         ]
+        for row, value in zip(rows, answer.get("value", ()), strict=False):
+            row["value"] = float(value)
+        return rows
+
+    def badness(self, gold, answer):
+        right = self._index[answer["label"]] == gold["label"]
+        return 0.0 if right else 1.0 - answer["scores"][gold["label"]]
+
+    def expected(self, gold):
+        return self._labels[gold["label"]]
 
     def scores(self, gold, answers):
         expected = np.array([row["label"] for row in gold])
@@ -127,16 +150,3 @@ def _label_of(row: dict, where: str) -> str:
     if isinstance(label, bool) or not isinstance(label, (str, int, np.integer)):
         raise DataError(f"The label is {label!r}", where=where, expected="a text or an integer")
     return str(label).strip()
-
-
-def _weight_of(row: dict, where: str) -> float:
-    given = row.get("sample_weight")
-    if given is None or given == "":
-        return 1.0
-    try:
-        weight = float(given)
-    except (TypeError, ValueError):
-        weight = np.nan
-    if not np.isfinite(weight) or weight < 0:
-        raise DataError(f"The sample weight is {given!r}", where=where, expected="a number of 0 or more")
-    return weight

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from keras_bert.errors import MissingExtraError, UsageError, VocabularyError
+from keras_bert.errors import MissingExtraError, UsageError
 from keras_bert.text.in_graph_offsets import (
     characters_before,
     letters_of,
@@ -20,8 +20,8 @@ from keras_bert.text.in_graph_offsets import (
     spread,
     utf16_offsets,
 )
-from keras_bert.text.in_graph_sequence import framed, numbered, truncated, windows_of
-from keras_bert.text.in_graph_spelling import Speller
+from keras_bert.text.in_graph_sequence import first_values, framed, numbered, truncated, windows_of
+from keras_bert.text.in_graph_spelling import Speller, check_sizes
 from keras_bert.text.sequence import check_stride, room_for_pieces
 from keras_bert.text.spelling import calm_characters, spelling_for
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
@@ -38,7 +38,6 @@ except ImportError as error:
 
 _ASCII_LETTER, _ASCII_BREAKS = "[0-9A-Za-z]", r"\t\n\r !-/:-@\[-`{-~"
 _MAX_BYTES_PER_LETTER = 4
-_MAX_BYTES_PER_PIECE = 256  # what tensorflow-text's WordPiece supports
 
 
 class InGraphTokenizer(tf.Module):
@@ -63,7 +62,7 @@ class InGraphTokenizer(tf.Module):
         vocabulary, options = tokenizer.vocabulary, (tokenizer.lowercase, tokenizer.strip_accents)
         special = vocabulary.check_special(allow_special)
         spelling = spelling_for(vocabulary.ids, tokenizer.split_chinese, tokenizer.never_split, special)
-        _check_sizes(spelling.pieces, vocabulary)
+        check_sizes(spelling.pieces, vocabulary)
         self.max_length = tokenizer.max_length
         self.pad_id, self.cls_id, self.sep_id = vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id
         self._lowercase = tokenizer.lowercase
@@ -185,6 +184,23 @@ class InGraphTokenizer(tf.Module):
             "padding_mask": tf.ones_like(token_ids).to_tensor(0),
         }
 
+    def features_with_offsets(self, texts: tf.Tensor, max_length: int | None = None) -> dict[str, tf.Tensor]:
+        """`features` of texts [B], and `starts` and `ends`, int32 [B, T] too: where each piece stands.
+
+        These count code points and are 0 for special tokens and padding.
+        """
+        ids, starts, ends = self.tokenize_with_offsets(texts)
+        token_ids, segment_ids = self.pack(ids, max_length=max_length)
+        room = token_ids.row_lengths() - 2
+        starts, ends = (framed([first_values(part, room)], 0, (0,)) for part in (starts, ends))
+        return {
+            "token_ids": token_ids.to_tensor(self.pad_id),
+            "segment_ids": segment_ids.to_tensor(0),
+            "padding_mask": tf.ones_like(token_ids).to_tensor(0),
+            "starts": starts.to_tensor(0),
+            "ends": ends.to_tensor(0),
+        }
+
     def windows(
         self,
         texts: tf.Tensor,
@@ -280,16 +296,3 @@ class InGraphTokenizer(tf.Module):
         starts, ends = spans
         lengths = tf.where(is_extra, tf.gather(self._extra_lengths, extra), 0)
         return ids, starts, tf.where(lengths > 0, starts + lengths, ends)
-
-
-def _check_sizes(spelt_pieces, vocabulary):
-    """Refuses pieces that tensorflow-text does not support."""
-    for index, piece in enumerate(spelt_pieces):
-        if len(piece.encode()) > _MAX_BYTES_PER_PIECE:
-            original = vocabulary.pieces[index] if index < len(vocabulary) else "of a word never split"
-            raise VocabularyError(
-                f"the piece {original[:20]!r}... is too long for the graph",
-                where=f"vocabulary:{index + 1}",
-                expected=f"at most {_MAX_BYTES_PER_PIECE} bytes",
-                remedy="tokenise in Python with Tokenizer.encode",
-            )

@@ -30,6 +30,11 @@ def truncated(parts, room: int, truncation: str) -> list[tf.RaggedTensor]:
     return [_slices(ids, ids.row_starts(), length) for ids, length in zip(parts, kept, strict=True)]
 
 
+def first_values(ragged, counts) -> tf.RaggedTensor:
+    """The first so many values of every row."""
+    return _slices(ragged, ragged.row_starts(), counts)
+
+
 def windows_of(parts, max_length: int, stride: int, cls_id: int, sep_id: int) -> dict:
     """See `InGraphTokenizer.windows`; `parts` are (ids, starts, ends) of the text, or of both of a pair."""
     *repeated, long = parts

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_bert.errors import VocabularyError
 from keras_bert.text import graph_tables as tables
 from keras_bert.text.in_graph_offsets import letters_of, spread
 from keras_bert.text.normalization import CAPITAL_SIGMA, FINAL_SIGMA
@@ -18,6 +19,7 @@ from keras_bert.text.spelling import Spelling, written
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
 _BASIC_PLANE = 1 << 16
+MAX_BYTES_PER_PIECE = 256  # what tensorflow-text's WordPiece supports
 
 
 class SpeltTexts(NamedTuple):
@@ -245,3 +247,16 @@ def _look_up(table: tables.PagedTable, points):
 
 def _constants(table: tables.PagedTable) -> tables.PagedTable:
     return tables.PagedTable(*map(tf.constant, table))
+
+
+def check_sizes(spelt_pieces, vocabulary):
+    """Refuses pieces that tensorflow-text does not support."""
+    for index, piece in enumerate(spelt_pieces):
+        if len(piece.encode()) > MAX_BYTES_PER_PIECE:
+            original = vocabulary.pieces[index] if index < len(vocabulary) else "of a word never split"
+            raise VocabularyError(
+                f"the piece {original[:20]!r}... is too long for the graph",
+                where=f"vocabulary:{index + 1}",
+                expected=f"at most {MAX_BYTES_PER_PIECE} bytes",
+                remedy="tokenise in Python with Tokenizer.encode",
+            )

@@ -25,7 +25,12 @@ def test_a_task_keeps_the_whole_contract(name):
     assert issubclass(kind, Task)
     required = ["features", "head", "answer", "rows"]
     # What learns from records, not from labelled rows, reads them itself.
-    required += ["check_row", "target_columns", "targets", "scores"] if kind.learns_from_rows else ["dataset"]
+    rows = ["check_row", "target_columns", "targets", "scores", "badness"]
+    if not kind.learns_from_rows:
+        rows = ["dataset"]
+    elif kind.parts is not Task.parts:  # its rows are those of its parts
+        rows = ["dataset", "parts"]
+    required += rows
     assert [method for method in required if getattr(kind, method) is getattr(Task, method)] == []
     assert kind.columns and kind.main_score and bool(kind.label_columns) == kind.learns_from_rows
     json.dumps([kind.columns, kind.optional_columns, kind.label_columns])

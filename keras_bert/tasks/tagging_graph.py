@@ -1,0 +1,140 @@
+"""Tagging as operations of the graph: spans of characters <-> a tag for every unit of a text.
+
+Letters: B texts, T tokens, U units, K spans, C tags. A unit is a word or another smallest thing that has a
+tag, which its first piece carries; the tags of the other pieces mean nothing.
+"""
+
+import tensorflow as tf
+
+from keras_bert.layers.crf import crf_marginals, crf_viterbi
+
+
+def unit_starts(features: dict, continues=None):
+    """int32 (B, T): 1 for the first piece of every unit.
+
+    Args:
+        features: token_ids, padding_mask; starts and ends where `continues` is None.
+        continues: list of bool or None. Of every piece of the vocabulary, whether it goes on with a word.
+            None: units are the words between white space, which no piece covers.
+    """
+    ids, mask = features["token_ids"], features["padding_mask"]
+    length = tf.reduce_sum(mask, axis=1, keepdims=True)  # (B, 1)
+    places = tf.range(tf.shape(ids)[1])[None]  # (1, T)
+    is_text = (places > 0) & (places < length - 1)  # neither [CLS] nor the last [SEP]
+    if continues is None:
+        before = tf.concat([features["ends"][:, :1], features["ends"][:, :-1]], axis=1)
+        begins = (features["starts"] > before) | (places == 1)
+    else:
+        # A text cut so that it begins within a word does not occur: windows are cut from the front.
+        begins = ~tf.gather(tf.constant(continues), ids) | (places == 1)
+    return tf.cast(is_text & begins, tf.int32)
+
+
+def tags_of_spans(tags, features, units, span_starts, span_ends, span_types):
+    """int32 (B, T): the tag of every unit at its first piece, 0 elsewhere.
+
+    A unit belongs to the first span that it shares a character with.
+
+    Args:
+        tags: `Tags`.
+        features: starts, ends: int32 (B, T).
+        units: int32 (B, T), of `unit_starts`.
+        span_starts, span_ends, span_types: int32 (B, K); -1 for unused places.
+    """
+    first, last = _unit_extents(features, units)  # (B, U) each
+    shared = (first[:, :, None] < span_ends[:, None]) & (last[:, :, None] > span_starts[:, None])  # (B, U, K)
+    shared = tf.pad(shared, [[0, 0], [0, 0], [0, 1]])  # a place for texts without any span
+    which = tf.where(tf.reduce_any(shared, 2), tf.argmax(shared, 2, output_type=tf.int32), -1)  # (B, U)
+    outside = tf.fill([tf.shape(which)[0], 1], -1)
+    begins = which != tf.concat([outside, which[:, :-1]], axis=1)
+    ends = which != tf.concat([which[:, 1:], outside], axis=1)
+    types = tf.gather(tf.pad(span_types, [[0, 0], [0, 1]]), tf.maximum(which, 0), batch_dims=1)  # (B, U)
+    types = tf.maximum(types, 0)
+    tag = tf.where(
+        begins,
+        tf.where(ends, tf.gather(tags.of_type("S"), types), tf.gather(tags.of_type("B"), types)),
+        tf.where(ends, tf.gather(tags.of_type("E"), types), tf.gather(tags.of_type("I"), types)),
+    )
+    tag = tf.where(which >= 0, tag, max(tags.outside, 0))  # (B, U)
+    unit_of_token = tf.maximum(tf.cumsum(units, axis=1) - 1, 0)  # (B, T)
+    tag = tf.pad(tag, [[0, 0], [0, 1]])  # texts without a unit
+    return tf.gather(tag, unit_of_token, batch_dims=1) * units
+
+
+def decoded(outputs, units, num_tags, crf):
+    """The best tags int32 (B, T), 0 outside of units, and the probability of every tag (B, T, C)."""
+    if crf:
+        best, probabilities = (
+            crf_viterbi(outputs, units, num_tags)[0],
+            crf_marginals(outputs, units, num_tags),
+        )
+    else:
+        best, probabilities = tf.argmax(outputs, -1, output_type=tf.int32), tf.nn.softmax(outputs, -1)
+    return tf.cast(best, tf.int32) * units, probabilities
+
+
+def spans_of_tags(tags, best, probabilities, units, features) -> dict:
+    """The spans that the tags spell: dense tensors of K places, as many as the text with most spans has.
+
+    A span ends where the type changes, or a tag says so; an I that nothing began begins one.
+
+    Args:
+        tags: `Tags`.
+        best: int32 (B, T).
+        probabilities: float (B, T, C).
+        units: int32 (B, T).
+        features: starts, ends (B, T), context string (B,).
+    Returns:
+        start, end int32 (B, K), label, text string (B, K), score float (B, K): the mean probability of the
+        tags; count int32 (B,).
+    """
+    first, last = _unit_extents(features, units)  # (B, U)
+    is_unit = tf.sequence_mask(tf.reduce_sum(units, 1), tf.shape(first)[1])  # (B, U)
+    best = _of_units(best, units)  # (B, U)
+    score = tf.reduce_max(tf.one_hot(best, len(tags.names)) * _of_units(probabilities, units), axis=-1)
+    types = tf.where(is_unit, tf.gather(tags.type_of, best), -1)
+    before = tf.pad(types[:, :-1], [[0, 0], [1, 0]], constant_values=-1)
+    closed = tf.pad(tf.gather(tags.ends, best)[:, :-1], [[0, 0], [1, 0]])
+    begins = (types >= 0) & (tf.gather(tags.begins, best) | (types != before) | closed)
+    number = tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1  # (B, U), of the span
+    count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)  # (B,)
+    # (B, U, K): which unit is of which span.
+    places = tf.range(tf.reduce_max(tf.concat([[0], count], 0)))
+    member = (number[:, :, None] == places) & (types >= 0)[:, :, None]
+    weight = tf.cast(member, tf.float32)
+    is_first = tf.cast(member & begins[:, :, None], tf.int32)
+    start = tf.reduce_sum(is_first * first[:, :, None], axis=1)  # (B, K)
+    end = tf.reduce_max(
+        tf.pad(tf.cast(member, tf.int32) * last[:, :, None], [[0, 0], [0, 1], [0, 0]]), axis=1
+    )
+    kind = tf.reduce_sum(is_first * types[:, :, None], axis=1)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(weight * score[:, :, None], 1), tf.reduce_sum(weight, 1))
+    is_span = places[None] < count[:, None]
+    text = tf.strings.unicode_transcode(features["context"], "UTF-8", "UTF-8", errors="replace")
+    text = tf.gather(text[:, None], tf.zeros_like(start), batch_dims=1)  # (B, K)
+    return {
+        "start": start,
+        "end": end,
+        "label": tf.where(is_span, tf.gather(tf.constant(tags.types), kind), ""),
+        "score": mean,
+        "text": tf.strings.substr(text, start, end - start, unit="UTF8_CHAR"),
+        "count": count,
+    }
+
+
+def _of_units(values, units):
+    """(B, T, ...) -> (B, U, ...): the values of the first pieces, one behind the other."""
+    return tf.ragged.boolean_mask(values, units > 0).to_tensor()
+
+
+def _unit_extents(features, units):
+    """int32 (B, U) twice: where every unit begins, and where its last piece ends; -1 where there is none."""
+    places = tf.broadcast_to(tf.range(tf.shape(units)[1])[None], tf.shape(units))
+    places = _of_units(places, units)  # (B, U), of the first pieces
+    count, length = tf.reduce_sum(units, 1), tf.reduce_sum(features["padding_mask"], 1)  # (B,)
+    # A unit ends with the piece before the next unit's first one, the last unit before [SEP].
+    is_inner = tf.range(tf.shape(places)[1])[None] + 1 < count[:, None]
+    behind = tf.where(is_inner, tf.concat([places[:, 1:], places[:, :1]], axis=1), length[:, None] - 1)
+    last = tf.gather(features["ends"], tf.maximum(behind - 1, 0), batch_dims=1)
+    is_unit = tf.sequence_mask(count, tf.shape(places)[1])
+    return tf.gather(features["starts"], places, batch_dims=1), tf.where(is_unit, last, -1)

@@ -1,0 +1,143 @@
+"""Every task fine-tuned on real data by keras_bert and by Hugging Face/torch, the same recipe.
+
+    python tests/benchmarks/tasks.py --data=DATA --work=FOLDER [--only cola wnut] [--seeds 0 1 2]
+        [--peer_python=TORCH_ENV/bin/python]
+
+DATA is the folder of real data. MiniLM is the encoder, of Chinese tasks SimBERT-tiny, both from their
+packages on PyPI. Batch 32 (question answering 16), peak rate 5e-5, epochs as `tasks_data.RUNS` says, 10 %
+warm-up then linear to 0, weight decay 0.01, gradient norm 1, float32. One line of JSON is appended to
+FOLDER/results.jsonl for every finished run, and a run that is already there is not repeated: start it again
+to go on. The torch runs need an environment of their own, see requirements-torch.txt. `--report` prints the
+table.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import tasks_data
+
+HERE = pathlib.Path(__file__).parent
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--only", nargs="*", default=list(tasks_data.RUNS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--peer_python")
+    parser.add_argument("--report", action="store_true")
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    results = given.work / "results.jsonl"
+    if not given.report:
+        for seed in given.seeds:
+            for name in given.only:
+                for who in ("ours", *(["torch"] if given.peer_python and has_peer(name) else [])):
+                    if not any(same(row, name, who, seed) for row in read(results)):
+                        row = {"run": name, "who": who, "seed": seed, **run(given, name, who, seed)}
+                        with results.open("a") as file:
+                            file.write(json.dumps(row) + "\n")
+                        print({key: value for key, value in row.items() if key != "answers"}, flush=True)
+    report(read(results))
+
+
+def has_peer(name) -> bool:
+    return "parts" not in tasks_data.RUNS[name].get("task_settings", {}) and not name.endswith("_crf")
+
+
+def same(row, name, who, seed) -> bool:
+    return (row["run"], row["who"], row["seed"]) == (name, who, seed)
+
+
+def read(path) -> list:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run(given, name, who, seed) -> dict:
+    """One run in a process of its own: {"scores", "seconds"}."""
+    files = tasks_data.files(given.data, given.work, name)
+    if who == "ours":
+        return ours(given.work / "models" / f"{name}_{seed}", files, name, seed)
+    answers = given.work / f"{name}_{seed}_torch.json"
+    job = {
+        **files,
+        **tasks_data.recipe(name),
+        "seed": seed,
+        "rows": str(rows_for_torch(given.work, files, name)),
+    }
+    subprocess.run([given.peer_python, HERE / "tasks_torch.py", json.dumps(job), answers], check=True)
+    found = json.loads(answers.read_text())
+    task, gold = task_and_gold(files, name)
+    return {"scores": task.scores(gold, found["answers"]), "seconds": found["seconds"]}
+
+
+def ours(folder, files, name, seed) -> dict:
+    """`keras-bert finetune`, then `evaluate`."""
+    verb = pathlib.Path(sys.executable).with_name("keras-bert")
+    flags = {
+        **files, **tasks_data.recipe(name), "random_seed": seed, "output_dir": folder, "keep_best": "false",
+    }  # fmt: skip
+    started = time.perf_counter()
+    command = [verb, "finetune", *(f"--{key}={value}" for key, value in flags.items())]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - started
+    command = [verb, "evaluate", f"--model_dir={folder}", f"--input_file={files['eval_file']}"]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {"scores": json.loads(printed.splitlines()[-1]), "seconds": seconds}
+
+
+def task_and_gold(files, name, file="eval_file"):
+    """The task as its training file decides it, and the checked rows of a file."""
+    from keras_bert.data.pipeline import Rows, open_source
+    from keras_bert.tasks import task_class
+
+    kind = task_class(tasks_data.RUNS[name]["task"])
+    task = kind(**kind.settings_from_rows(open_source(files["train_file"], kind)()))
+    return task, list(Rows(open_source(files[file], task), task).checked())
+
+
+def rows_for_torch(work, files, name):
+    """Both files as JSON rows that need no reader of ours."""
+    path = work / "data" / f"{name}_rows.json"
+    if not path.exists():
+        made = {}
+        for file in ("train_file", "eval_file"):
+            task, rows = task_and_gold(files, name, file)
+            names = (
+                "text",
+                "text_pair",
+                "label",
+                "score",
+                "spans",
+                "units",
+                "question",
+                "context",
+                "answers",
+            )
+            made[file] = [{key: row[key] for key in names if key in row} for row in rows]
+        made["labels"] = task.labels
+        path.write_text(json.dumps(made))
+    return path
+
+
+def report(rows):
+    print(f"{'run':22} {'who':6} seeds  mean of the main score, and of each seed; seconds")
+    for name, who in dict.fromkeys((row["run"], row["who"]) for row in rows):
+        own = [row for row in rows if (row["run"], row["who"]) == (name, who)]
+        main = tasks_data.MAIN.get(name, "accuracy")
+        values = [row["scores"][main] for row in own]
+        seconds = sum(row["seconds"] for row in own) / len(own)
+        each = " ".join(f"{value:.4f}" for value in values)
+        interval = own[0]["scores"].get("interval")
+        bounds = f"  [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
+        mean = sum(values) / len(values)
+        print(f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
