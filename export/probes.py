@@ -1,7 +1,5 @@
 """What an export is asked before it is published: texts, and the ids the model makes of them."""
 
-import copy
-
 import numpy as np
 import tensorflow as tf
 
@@ -88,8 +86,7 @@ def static_questions(bert, signature: str, length: int, given=None) -> list:
         length: int. Texts are truncated and padded to so many tokens.
         given: dict of lists of str by column, or None.
     """
-    task = copy.copy(bert.task)
-    task.max_length = length
+    task = bert.task.resized(length)
     batches = []
     for columns in dict.fromkeys([_required(task), (*_required(task), *task.optional_columns)]):
         batches += [(texts, False) for texts in _batches(_built_in(columns, task.list_columns), BATCH_SIZES)]

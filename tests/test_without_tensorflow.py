@@ -17,8 +17,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 # What imports with TensorFlow and Keras blocked, and what besides imports with TensorFlow blocked.
 WITHOUT_KERAS = ("config", "features", "errors", "files", "text", "evaluation", "corpus", "data.readers")
 WITHOUT_KERAS += ("checkpoints", "reports.stream_progress", "reports.tables", "cli")
+WITHOUT_KERAS += ("data.task_rows", "data.check", "data.tolerant", "reports.check", "search")
 WITHOUT_TENSORFLOW = ("layers", "encoder", "heads", "training.losses", "training.optimizer")
-WITHOUT_TENSORFLOW += ("training.schedule",)
+WITHOUT_TENSORFLOW += ("training.schedule", "training.crf_loss", "training.similarity_losses")
 RUN_OR_NEED_MORE = ("cli.__main__", r"text.in_graph\w*", "corpus.beam")
 
 

@@ -1,5 +1,7 @@
 """The contract that training, `predict` and export all use, so that nothing is decoded twice."""
 
+import copy
+
 import numpy as np
 
 from keras_bert.data.pipeline import Rows, batches, open_source
@@ -81,6 +83,12 @@ class Task:
     def settings_from_labels(cls, labels: list) -> dict:
         """The settings that the class names of a checkpoint of another library decide."""
         return {"labels": labels}
+
+    def resized(self, max_length: int) -> "Task":
+        """The same task for sequences of another length."""
+        task = copy.copy(self)
+        task.max_length = max_length
+        return task
 
     def prepare(self, tokenizer):
         """Learns of the vocabulary what the task has to know; called once, before anything else."""

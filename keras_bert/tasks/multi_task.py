@@ -71,6 +71,11 @@ class MultiTask(Task):
             del settings["max_length"]
         return {**super().settings(), "parts": parts, "temperature": self.temperature}
 
+    def resized(self, max_length):
+        task = super().resized(max_length)
+        task._parts = {name: part.resized(max_length) for name, part in self._parts.items()}
+        return task
+
     def prepare(self, tokenizer):
         for part in self._parts.values():
             part.prepare(tokenizer)
