@@ -61,7 +61,7 @@ def test_a_hugging_face_model_survives_the_way_through_google(name, tmp_path):
         bert = kb.load(LAYOUTS / name)
         expected = bert.weights()
         bert.save(tmp_path / "google", format="google")
-        options = {} if bert.task is None else {"task": bert.task.name, "labels": bert.task.labels}
+        options = {} if bert.task is None else {"task": bert.task.name, **bert.task.settings()}
         back = kb.load(tmp_path / "google", **options)
     assert back.config == bert.config  # the exact gelu, too
     assert_same_bits(back.weights(), expected)
