@@ -4,11 +4,23 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from keras_bert.errors import DataError, UsageError
 
+DELIMITERS = {".tsv": "\t", ".csv": ","}  # by suffix
+JSON_LINES = (".jsonl", ".ndjson")
+_COMPRESSED = (".gz", ".xz")
 _SPACE = re.compile(r"\s*")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
+
+
+def suffix_of(path) -> str:
+    """The suffix that says what kind of file this is, before .gz and .xz; "" where there is none."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def parse_delimiter(given: str | None) -> str | None:

@@ -3,15 +3,17 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from keras_bert.data.columns import TEXT_COLUMNS, checked_row, choose_columns, is_header, shortened
 from keras_bert.data.formats import (
+    DELIMITERS,
+    JSON_LINES,
     csv_fields,
     is_blank,
     json_lines,
     json_values,
     parse_delimiter,
+    suffix_of,
     tab_fields,
     whole_lines,
     without_last_blanks,
@@ -20,10 +22,6 @@ from keras_bert.errors import DataError, UsageError
 from keras_bert.files.encodings import open_text
 
 Row = tuple[str, dict]
-
-_DELIMITERS = {".tsv": "\t", ".csv": ","}
-_JSON_LINES = (".jsonl", ".ndjson")
-_COMPRESSED = (".gz", ".xz")
 
 
 def read_rows(
@@ -64,14 +62,11 @@ def read_rows(
             message names `file:line`.
     """
     choice = _choice(wanted, optional, columns)
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
-    delimiter = parse_delimiter(delimiter) or _DELIMITERS.get(suffix)
+    suffix = suffix_of(path)
+    delimiter = parse_delimiter(delimiter) or DELIMITERS.get(suffix)
     with open_text(path, encoding) as lines:
-        if suffix in _JSON_LINES or suffix == ".json":
-            records = json_lines(lines, path) if suffix in _JSON_LINES else json_values(lines, path)
+        if suffix in JSON_LINES or suffix == ".json":
+            records = json_lines(lines, path) if suffix in JSON_LINES else json_values(lines, path)
             rows = _object_rows(records, **choice)
         elif delimiter or suffix == ".txt":
             if delimiter is None:
@@ -156,10 +151,10 @@ def _delimited_rows(records, header: bool | None, *, wanted, optional, columns) 
                 continue
         if len(fields) != width:
             if named or len(fields) < width:
-                raise _misfit(fields, width, where)
+                raise misfit(fields, width, where)
             if not warned:
                 warnings.warn(
-                    f"{where}: {_misfit_text(fields, width)}; what is beyond them is ignored here and below"
+                    f"{where}: {misfit_text(fields, width)}; what is beyond them is ignored here and below"
                 )
                 warned = True
         rows = True
@@ -180,13 +175,15 @@ def _check_one_column(wanted: tuple[str, ...], where: str) -> None:
         )
 
 
-def _misfit_text(fields: list[str], width: int) -> str:
+def misfit_text(fields: list[str], width: int) -> str:
+    """How a row of another width than the first is told."""
     return f"This row has {len(fields)} columns, the first one {width}"
 
 
-def _misfit(fields: list[str], width: int, where: str) -> DataError:
+def misfit(fields: list[str], width: int, where: str) -> DataError:
+    """The error of a row of another width than the first."""
     return DataError(
-        _misfit_text(fields, width),
+        misfit_text(fields, width),
         where=where,
         expected=f"{width} columns in every row",
         remedy="a tab, comma or line end within a text? Quote the field in a .csv, or use .jsonl",
@@ -197,11 +194,7 @@ def _object_rows(records: Iterable[tuple[str, object]], *, wanted, optional, col
     keys = {}
     for where, record in records:
         if not isinstance(record, Mapping):
-            raise DataError(
-                f"The row is no object with named columns but {type(record).__name__} {shortened(record)}",
-                where=where,
-                expected='{"text": "...", "label": ...}',
-            )
+            raise no_object(record, where)
         if not keys:
             names = list(record)
             chosen = choose_columns(names, wanted, optional, columns, where=where)
@@ -209,13 +202,27 @@ def _object_rows(records: Iterable[tuple[str, object]], *, wanted, optional, col
             keys = {name: name for name in optional} | {ours: names[i] for ours, i in chosen.items()}
         for ours in wanted:
             if keys[ours] not in record:
-                raise DataError(
-                    f"There is no {keys[ours]!r} in this row, as there is in the first",
-                    where=where,
-                    expected=f"a {ours} in every row; the keys found are {', '.join(map(repr, record))}",
-                )
+                raise no_key(ours, keys[ours], record, where)
         cells = {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
         yield where, checked_row(cells, wanted, where)
+
+
+def no_object(record, where: str) -> DataError:
+    """The error of a row that has no names for its values."""
+    return DataError(
+        f"The row is no object with named columns but {type(record).__name__} {shortened(record)}",
+        where=where,
+        expected='{"text": "...", "label": ...}',
+    )
+
+
+def no_key(ours: str, theirs: str, record: Mapping, where: str) -> DataError:
+    """The error of a row that lacks a column which the first one has."""
+    return DataError(
+        f"There is no {theirs!r} in this row, as there is in the first",
+        where=where,
+        expected=f"a {ours} in every row; the keys found are {', '.join(map(repr, record))}",
+    )
 
 
 def _numbered(source: Iterable, wanted: tuple[str, ...]) -> Iterator[tuple[str, object]]:

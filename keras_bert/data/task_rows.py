@@ -3,17 +3,16 @@
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from keras_bert.data import choices, conll, spans, squad
 from keras_bert.data.columns import checked_row, column_names
-from keras_bert.data.formats import json_lines, json_values
+from keras_bert.data.formats import DELIMITERS, JSON_LINES, json_lines, json_values, suffix_of
 from keras_bert.data.readers import rows_from
 from keras_bert.errors import DataError
 from keras_bert.files.encodings import open_text
 
 KINDS = {"spans": spans.span_rows, "answers": squad.answer_rows, "choices": choices.choice_rows}
-_JSON_LINES, _JSON, _TABLES = (".jsonl", ".ndjson"), (".json",), (".csv", ".tsv")
+_JSON = (".json",)
 
 
 def task_rows(source, kind: str, *, wanted, optional=(), **reading) -> Iterator[tuple[str, dict]]:
@@ -56,12 +55,12 @@ def _name(source) -> str:
 
 def _rows(source, kind, wanted, optional, reading):
     suffix = _suffix(source)
-    if suffix is None or (suffix in _TABLES and kind != "spans") or suffix == ".csv":
+    if suffix is None or (suffix in DELIMITERS and kind != "spans") or suffix == ".csv":
         yield from _of_table(source, kind, wanted, optional, reading)
         return
     with open_text(source, reading.get("encoding")) as lines:
         first, lines = _peeked(lines)
-        if suffix in (*_JSON_LINES, *_JSON) or first[:1] in ("{", "[") and first[-1:] in ("}", "]"):
+        if suffix in (*JSON_LINES, *_JSON) or first[:1] in ("{", "[") and first[-1:] in ("}", "]"):
             records = (json_values if suffix in _JSON else json_lines)(lines, source)
             yield from KINDS[kind](_renamed(records, reading["columns"]))
             return
@@ -80,12 +79,7 @@ def _rows(source, kind, wanted, optional, reading):
 
 def _suffix(source) -> str | None:
     """The suffix of a path before .gz and .xz; None for what is no path."""
-    if not isinstance(source, str | os.PathLike):
-        return None
-    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
-    if suffixes and suffixes[-1] in (".gz", ".xz"):
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+    return suffix_of(source) if isinstance(source, str | os.PathLike) else None
 
 
 def _peeked(lines) -> tuple[str, Iterable[str]]:

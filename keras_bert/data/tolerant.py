@@ -2,23 +2,23 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
-from keras_bert.data.columns import checked_row, choose_columns, is_header, shortened
+from keras_bert.data.columns import checked_row, choose_columns, is_header
 from keras_bert.data.formats import (
+    DELIMITERS,
+    JSON_LINES,
     csv_fields,
     is_blank,
     json_lines,
     json_values,
     parse_delimiter,
+    suffix_of,
     tab_fields,
     without_last_blanks,
 )
+from keras_bert.data.readers import misfit, misfit_text, no_key, no_object
 from keras_bert.errors import DataError
 from keras_bert.files.encodings import open_text
-
-_DELIMITERS = {".tsv": "\t", ".csv": ","}
-_JSON_LINES = (".jsonl", ".ndjson")
 
 Records = Iterable[tuple[str, object]]
 TolerantRow = tuple[str, dict | DataError]
@@ -48,11 +48,10 @@ def tolerant_rows(
     """
     columns = {ours: theirs for ours, theirs in (columns or {}).items() if theirs is not None}
     choice = (tuple(wanted), tuple(name for name in optional if name not in wanted), columns)
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in (".gz", ".xz")]
-    suffix = suffixes[-1] if suffixes else ""
-    delimiter = parse_delimiter(delimiter) or _DELIMITERS.get(suffix)
+    suffix = suffix_of(path)
+    delimiter = parse_delimiter(delimiter) or DELIMITERS.get(suffix)
     with open_text(path, encoding) as lines:
-        if suffix in _JSON_LINES:
+        if suffix in JSON_LINES:
             rows = _object_rows(_json_records(lines, path), *choice)
         elif suffix == ".json":
             rows = _object_rows(json_values(lines, path), *choice)
@@ -88,7 +87,7 @@ def _object_rows(records: Records, wanted, optional, columns) -> Iterator[Tolera
     keys = {}
     for where, record in records:
         if not isinstance(record, Mapping):
-            yield where, record if isinstance(record, DataError) else _no_object(record, where)
+            yield where, record if isinstance(record, DataError) else no_object(record, where)
             continue
         if not keys:
             names = list(record)
@@ -97,7 +96,7 @@ def _object_rows(records: Records, wanted, optional, columns) -> Iterator[Tolera
             keys = {name: name for name in optional} | {ours: names[i] for ours, i in chosen.items()}
         lacking = next((ours for ours in wanted if keys[ours] not in record), None)
         if lacking:
-            yield where, _no_key(lacking, keys[lacking], record, where)
+            yield where, no_key(lacking, keys[lacking], record, where)
             continue
         cells = {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
         yield where, _row(cells, wanted, where)
@@ -116,10 +115,10 @@ def _delimited_rows(records: Records, wanted, optional, columns) -> Iterator[Tol
                 continue
         if len(fields) != width:
             if named or len(fields) < width:
-                yield where, _misfit(len(fields), width, where)
+                yield where, misfit(fields, width, where)
                 continue
             if not warned:
-                what = f"This row has {len(fields)} columns, the first one {width}"
+                what = misfit_text(fields, width)
                 warnings.warn(f"{where}: {what}; what is beyond them is ignored here and below")
                 warned = True
         yield where, _row({ours: fields[i] for ours, i in chosen.items()}, wanted, where)
@@ -133,28 +132,3 @@ def _row(cells: Mapping, wanted, where: str) -> dict | DataError:
     if isinstance(row.get("label"), str):
         row["label"] = cells["label"]
     return row
-
-
-def _no_object(record, where: str) -> DataError:
-    return DataError(
-        f"The row is no object with named columns but {type(record).__name__} {shortened(record)}",
-        where=where,
-        expected='{"text": "...", "label": ...}',
-    )
-
-
-def _no_key(ours: str, theirs: str, record: Mapping, where: str) -> DataError:
-    return DataError(
-        f"There is no {theirs!r} in this row, as there is in the first",
-        where=where,
-        expected=f"a {ours} in every row; the keys found are {', '.join(map(repr, record))}",
-    )
-
-
-def _misfit(found: int, width: int, where: str) -> DataError:
-    return DataError(
-        f"This row has {found} columns, the first one {width}",
-        where=where,
-        expected=f"{width} columns in every row",
-        remedy="a tab, comma or line end within a text? Quote the field in a .csv, or use .jsonl",
-    )
