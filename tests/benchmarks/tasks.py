@@ -47,7 +47,7 @@ def main():
 
 
 def has_peer(name) -> bool:
-    return "parts" not in tasks_data.RUNS[name].get("task_settings", {}) and not name.endswith("_crf")
+    return name not in tasks_data.WITHOUT_PEER
 
 
 def same(row, name, who, seed) -> bool:

@@ -40,6 +40,7 @@ MAIN = {
     "cola": "matthews_correlation", "stsb": "pearson", "wnut": "f1", "wnut_crf": "f1", "cluener": "f1",
     "cluener_crf": "f1", "squad": "f1", "cmrc": "f1", "multi_task": "mean_score",
 }  # fmt: skip
+WITHOUT_PEER = ("wnut_crf", "cluener_crf", "chnsenticorp", "chnsenticorp_random", "multi_task")
 
 
 def files(data: pathlib.Path, work: pathlib.Path, name: str) -> dict:
@@ -75,10 +76,14 @@ def minilm() -> pathlib.Path:
 
 
 def simbert(work) -> pathlib.Path:
-    from keras_bert.recipes.languages import LANGUAGES, pretrained_folder
-
+    """SimBERT-tiny in the form that both sides read."""
     folder = work / "simbert"
-    return folder if (folder / "config.json").exists() else pretrained_folder(LANGUAGES["zh"], folder)
+    if not (folder / "config.json").exists():
+        import keras_bert as kb
+        from keras_bert.recipes.languages import LANGUAGES, pretrained_folder
+
+        kb.load(pretrained_folder(LANGUAGES["zh"], work / "simbert_tf1")).save(folder)
+    return folder
 
 
 def _table(path, rows):
@@ -148,7 +153,8 @@ def _cmrc(data, folder):
 
 
 def _chnsenticorp(data, folder):
-    return data / "zh/ChnSentiCorp/train.tsv", data / "zh/ChnSentiCorp/dev.tsv"
+    train, dev = (_tsv(data / f"zh/ChnSentiCorp/{name}.tsv") for name in ("train", "dev"))
+    return _pairs(folder, "chnsenticorp", train, dev, 0, None, ("label", 1), header=False)
 
 
 MAKERS = {

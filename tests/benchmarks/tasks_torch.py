@@ -1,7 +1,7 @@
 """The peer of tasks.py: Hugging Face/torch with the same recipe. `python tasks_torch.py JOB OUT.json`.
 
 Runs in an environment of its own (requirements-torch.txt) and knows nothing of keras_bert: its rows come as
-JSON, its answers go back as JSON, in the form of our `predict`.
+JSON, its answers go back as JSON, in the form of our `predict`. On a GPU where there is one, in float32.
 """
 
 import json
@@ -11,15 +11,22 @@ import sys
 import time
 
 import numpy as np
+import safetensors.torch
 import torch
 import transformers
 
 LEARNING_RATE, DECAY = 5e-5, 0.01
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CLASSES = {
     "classification": transformers.BertForSequenceClassification,
     "regression": transformers.BertForSequenceClassification,
     "tagging": transformers.BertForTokenClassification,
     "question_answering": transformers.BertForQuestionAnswering,
+}
+# SimBERT-tiny's table is narrower than its layers. Transformers' BERT cannot be, its ELECTRA is just that.
+FACTORISED = {
+    "tagging": transformers.ElectraForTokenClassification,
+    "question_answering": transformers.ElectraForQuestionAnswering,
 }
 
 
@@ -30,7 +37,7 @@ def main(job, output):
     tokenizer = transformers.AutoTokenizer.from_pretrained(job["model_dir"])
     labels, task = data["labels"], job["task"]
     count = {} if task == "question_answering" else {"num_labels": len(labels) if labels else 1}
-    model = CLASSES[task].from_pretrained(job["model_dir"], **count)
+    model = pretrained(pathlib.Path(job["model_dir"]), task, count).to(DEVICE)
     encode = ENCODERS[task]
     train = encode(tokenizer, data["train_file"], job, labels)
     started = time.perf_counter()
@@ -40,6 +47,24 @@ def main(job, output):
     outputs = answer(model, tokenizer, evaluation)
     answers = DECODERS[task](outputs, evaluation, data["eval_file"], labels)
     pathlib.Path(output).write_text(json.dumps({"answers": answers, "seconds": seconds}))
+
+
+def pretrained(folder, task, count):
+    config = json.loads((folder / "config.json").read_text())
+    if "embedding_size" not in config:
+        return CLASSES[task].from_pretrained(folder, **count)
+    config = transformers.ElectraConfig(**{**config, **count, "model_type": "electra"})
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    renamed = {
+        name.removeprefix("bert.").replace("encoder.embedding_hidden_mapping_in", "embeddings_project"): w
+        for name, w in weights.items()
+        if "pooler" not in name and not name.startswith("cls.")
+    }
+    model = FACTORISED[task](config)
+    missing, unexpected = model.electra.load_state_dict(renamed, strict=False)
+    if missing or unexpected:
+        raise ValueError(f"{folder}: missing {missing}, unexpected {unexpected}")
+    return model
 
 
 def fit(model, tokenizer, examples, job, rng):
@@ -67,7 +92,7 @@ def batch(tokenizer, examples, with_labels=True) -> dict:
     names = ("input_ids", "token_type_ids", "attention_mask")
     made = tokenizer.pad([{name: e[name] for name in names} for e in examples], return_tensors="pt")
     if not with_labels:
-        return dict(made)
+        return {name: value.to(DEVICE) for name, value in made.items()}
     for name in ("labels", "start_positions", "end_positions"):
         if name in examples[0]:
             values = [e[name] for e in examples]
@@ -75,7 +100,7 @@ def batch(tokenizer, examples, with_labels=True) -> dict:
                 longest = made["input_ids"].shape[1]
                 values = [row + [-100] * (longest - len(row)) for row in values]
             made[name] = torch.tensor(values)
-    return dict(made)
+    return {name: value.to(DEVICE) for name, value in made.items()}
 
 
 def answer(model, tokenizer, examples, size=32) -> list:
@@ -88,7 +113,7 @@ def answer(model, tokenizer, examples, size=32) -> list:
             parts = (
                 (found.start_logits, found.end_logits) if hasattr(found, "start_logits") else (found.logits,)
             )
-            outputs += list(zip(*(part.numpy() for part in parts), strict=True))
+            outputs += list(zip(*(part.cpu().numpy() for part in parts), strict=True))
     return outputs
 
 
