@@ -2,6 +2,9 @@
 
 Prints a table, and within what bounds the main score would lie for other rows of this kind (the bootstrap's
 95 %); the last line is one JSON object of the scores.
+
+Several files, as languages or domains have them, are scored apart: --input_file=en=dev_en.tsv,de=dev_de.tsv
+prints a line for each and the mean of the main score.
 """
 
 import json
@@ -17,7 +20,9 @@ def define(values):
     """The flags of `evaluate`."""
     options.define_model(values)
     options.define_data(values)
-    flags.DEFINE_string("input_file", None, "labelled file", flag_values=values)
+    flags.DEFINE_string(
+        "input_file", None, "labelled file; or NAME=FILE,NAME=FILE: scored apart", flag_values=values
+    )
     flags.DEFINE_string("output_file", None, "where to write the scores as JSON", flag_values=values)
     flags.DEFINE_integer("eval_batch_size", 32, "texts in a batch", lower_bound=1, flag_values=values)
     flags.DEFINE_integer(
@@ -33,19 +38,22 @@ def run(values, positional):
     path = options.files_by_part(values.input_file, "input_file")
     bert = options.load(values)
     reading = {"batch_size": values.eval_batch_size, **options.reading(values)}
-    from keras_bert.reports.scores import score_table, with_interval
+    from keras_bert.reports.scores import score_table, scores_by_file, table_by_file
 
+    labels = bert.task.labels if bert.task else None
     if bert.task is None or bert.task.parts or not bert.task.learns_from_rows:
         scores = bert.evaluate(path, **reading)
+        table = score_table(scores, labels)
+    elif isinstance(path, dict):
+        found = {name: _scores(bert, one, reading, values) for name, one in path.items()}
+        scores = scores_by_file({name: scores for name, (scores, _) in found.items()}, bert.task)
+        table = table_by_file(scores)
+        _write_errors(values, bert.task, {name: answered for name, (_, answered) in found.items()})
     else:
-        gold, answers = bert.answered(path, **reading)
-        scores = {**bert.task.scores(gold, answers), "rows": len(gold)}
-        scores = with_interval(scores, bert.task, gold, answers, values.resamples)
-        if values.errors_file:
-            from keras_bert.reports.errors import write_worst
-
-            write_worst(values.errors_file, bert.task, gold, answers)
-    print(score_table(scores, bert.task.labels if bert.task else None))
+        scores, answered = _scores(bert, path, reading, values)
+        table = score_table(scores, labels)
+        _write_errors(values, bert.task, {None: answered})
+    print(table)
     line = json.dumps(scores, ensure_ascii=False)
     if values.output_file:
         from keras_bert.files.atomic import atomic_file
@@ -53,3 +61,20 @@ def run(values, positional):
         with atomic_file(values.output_file) as stage:
             stage.write_text(line + "\n", encoding="utf-8")
     print(line)
+
+
+def _scores(bert, path, reading, values):
+    """(scores with their interval, (gold, answers)) of one file."""
+    from keras_bert.reports.scores import with_interval
+
+    gold, answers = bert.answered(path, **reading)
+    scores = {**bert.task.scores(gold, answers), "rows": len(gold)}
+    return with_interval(scores, bert.task, gold, answers, values.resamples), (gold, answers)
+
+
+def _write_errors(values, task, answered):
+    """The worst answers of every file: {name or None: (gold, answers)}."""
+    if values.errors_file:
+        from keras_bert.reports.errors import write_worst
+
+        write_worst(values.errors_file, task, answered)

@@ -115,11 +115,19 @@ def task_settings(values, **more) -> dict:
 
 
 def files_by_part(given: str, flag: str):
-    """The path of a file; or of `intent=a.tsv,slots=b.conll`, for a task with parts, a dict."""
+    """The path of a file; or of `intent=a.tsv,slots=b.conll` a dict: the parts of a task, or files apart."""
     if "=" not in given or pathlib.Path(given).exists():
         return existing_file(given, flag)
-    pairs = [part.partition("=") for part in given.split(",")]
-    return {name.strip(): existing_file(path, flag) for name, _, path in pairs}
+    found = {}
+    for pair in given.split(","):
+        name, _, path = (part.strip() for part in pair.partition("="))
+        if not name or not path or name in found:
+            raise UsageError(
+                f"{pair.strip()!r} gives no new name to a file", where=f"--{flag}={given}",
+                expected="NAME=FILE,NAME=FILE, every name once",
+            )  # fmt: skip
+        found[name] = existing_file(path, flag)
+    return found
 
 
 def json_flag(given: str | None, flag: str) -> dict:

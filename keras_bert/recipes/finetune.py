@@ -217,6 +217,11 @@ def _settings_from_data(run) -> dict:
             parts[name] = {**part.settings_from_rows(rows), **given}
         run.task_settings = {**run.task_settings, "parts": parts}
         return {}
+    for name in ("train_file", "eval_file"):
+        if isinstance(getattr(run, name), dict):
+            raise UsageError(
+                f"The task {run.task} has no parts with a file each", where=name, expected="one file"
+            )
     if run.labels is None:
         return kind.settings_from_rows(open_source(run.train_file, kind, **run.reading)())
     rest = {}

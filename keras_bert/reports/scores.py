@@ -21,6 +21,33 @@ def score_table(scores: dict, labels=None) -> str:
     return text
 
 
+def scores_by_file(scores: dict, task) -> dict:
+    """The scores of one model on several files, such as one for each language.
+
+    Args:
+        scores: {name: scores}. Of `task.scores`, with their `interval` or without.
+        task: Task.
+    Returns:
+        {"files": the scores, "mean": {"score": name of the main score, "value": its mean over the files}}
+    """
+    values = [found[task.main_score] for found in scores.values()]
+    return {"files": scores, "mean": {"score": task.main_score, "value": sum(values) / len(values)}}
+
+
+def table_by_file(scores: dict) -> str:
+    """A line for every file of `scores_by_file`, and the mean."""
+    main = scores["mean"]["score"]
+    first = next(iter(scores["files"].values()))
+    others = [name for name, value in first.items() if isinstance(value, float) and name != main]
+    rows = []
+    for name, found in scores["files"].items():
+        bounds = found.get("interval")
+        sure = f"{bounds['low']:.4f} to {bounds['high']:.4f}" if bounds else None
+        rows.append([name, found[main], sure, *(found.get(other) for other in others), found["rows"]])
+    rows.append(["mean", scores["mean"]["value"], None, *(None for _ in others), None])
+    return render([name.replace("_", " ") for name in ("file", main, "95 %", *others, "rows")], rows)
+
+
 def with_interval(scores: dict, task, gold: list, answers: list, resamples: int, seed: int = 0) -> dict:
     """The scores, and as `interval` the bootstrap's 95 % of the task's main score.
 

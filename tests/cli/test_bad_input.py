@@ -94,6 +94,16 @@ def no_such_file(case):
     return "There is no such file", "--train_file", "nowhere.tsv"
 
 
+def two_files_of_one_name(case):
+    case["--train_file"] = f"a={train_on(case.folder, GOOD)},a={train_on(case.folder, GOOD)}"
+    return "gives no new name", "--train_file", "NAME=FILE"
+
+
+def files_of_parts_for_a_task_without(case):
+    case["--train_file"] = f"a={train_on(case.folder, GOOD)},b={train_on(case.folder, GOOD)}"
+    return "classification", "no parts", "one file"
+
+
 def longer_than_the_position_table(case):
     case["--max_seq_length"] = "64"
     return "position table", "max_length=64", "max_sequence_length=32", "--max_seq_length"

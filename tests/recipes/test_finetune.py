@@ -142,6 +142,26 @@ def test_evaluate_tells_how_sure_its_score_is_and_what_went_worst(reviews, data,
     assert all(row["expected"] != row["answer"]["label"] for row in wrong)
 
 
+def test_several_files_are_scored_apart(reviews, data, tmp_path, capsys):
+    header, *lines = (data / "reviews.csv").read_text().splitlines()
+    (tmp_path / "turned.csv").write_text("\n".join([header, *lines[:3]]) + "\n")
+    worst, flags = tmp_path / "worst.jsonl", [f"--model_dir={reviews}", "--resamples=20"]
+    found = {}
+    for name, path in (("a", data / "reviews.csv"), ("b", tmp_path / "turned.csv")):
+        assert main(["evaluate", *flags, f"--input_file={path}"]) == 0
+        found[name] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    both = f"--input_file=a={data}/reviews.csv, b={tmp_path}/turned.csv"
+    assert main(["evaluate", *flags, both, f"--errors_file={worst}"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    scores = json.loads(printed[-1])
+    assert scores["files"] == found
+    mean = (found["a"]["accuracy"] + found["b"]["accuracy"]) / 2
+    assert scores["mean"] == {"score": "accuracy", "value": pytest.approx(mean)}
+    assert [line.split()[0] for line in printed[2:5]] == ["a", "b", "mean"]
+    wrong = [(1 - found[name]["accuracy"]) * found[name]["rows"] for name in "ab"]
+    assert [sum(row["file"] == name for row in rows_of(worst)) for name in "ab"] == pytest.approx(wrong)
+
+
 def test_lines_come_in_and_answers_go_out_in_their_order(reviews, monkeypatch, capsys):
     lines = ['{"text": "a warm film"}', "a dull play", '{"text": "the play was funny", "id": 7}']
     expected = kb.load(reviews).predict(["a warm film", "a dull play", "the play was funny"])
