@@ -120,6 +120,7 @@ EXAMPLES = {
     ),
     "tagging": ({"labels": ["mood", "thing"], "crf": True}, SPANS),
 }
+WINDOWS = {"max_length": 6, "stride": 2}  # of texts that are longer
 
 
 class LongText(Task):
@@ -210,9 +211,14 @@ def test_every_task_has_an_example():
     assert EXAMPLES.keys() == TASKS.keys()
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_a_task_goes_from_rows_to_answers_and_into_a_served_model(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [*((name, {}) for name in TASKS), *((name, WINDOWS) for name in ("classification", "tagging"))],
+    ids=lambda value: value if isinstance(value, str) else "windows" if value else "",
+)
+def test_a_task_goes_from_rows_to_answers_and_into_a_served_model(name, more, tmp_path):
     settings, rows, *made = EXAMPLES[name]
+    settings = {**settings, **more}
     source = made[0](tmp_path) if made else rows
     bert = trained(name, settings, source)
     walk(bert, rows, source, tmp_path / "model")

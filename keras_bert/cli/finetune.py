@@ -49,7 +49,7 @@ def define_task(values):
         "scheme", None, ["BIO", "BIOES", "IO", "tags"], "tagging: how spans are spelt", flag_values=values
     )
     flags.DEFINE_integer(
-        "stride", None, "question_answering, classification: pieces from a window of a text to the next", 1,
+        "stride", None, "question_answering, tagging, classification: pieces from a window to the next", 1,
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_enum(

@@ -7,8 +7,9 @@ from keras_bert.errors import DataError
 from keras_bert.evaluation.entities import entity_scores
 from keras_bert.layers import Classifier, Crf
 from keras_bert.tasks import tagging_graph
-from keras_bert.tasks.base import Task, weight_of
+from keras_bert.tasks.base import Task, number_in, weight_of
 from keras_bert.tasks.tags import tags_of
+from keras_bert.tasks.windows import joined_features, joined_outputs, over_windows, seen_best, window_features
 from keras_bert.training.crf_loss import CrfLoss
 from keras_bert.training.losses import SparseCrossentropy
 from keras_bert.training.model import BertModel
@@ -26,11 +27,14 @@ class Tagging(Task):
 
     Args:
         labels: sequence of str. Entity types; or the tags in the order of the logits, see `tags.tags_of`.
-        max_length: int. Longest sequence of pieces, special tokens included; what is beyond has no tag.
+        max_length: int. Longest sequence of pieces, special tokens included; what is beyond has no tag,
+            unless there is a `stride`.
         scheme: str. "BIO", "BIOES", "IO", or "tags" where every unit has a tag of its own.
         units: str. "words" or "pieces".
         crf: bool. A linear-chain CRF over the units chooses the best sequence of tags.
         crf_rate_factor: float. Its own weights learn so many times as fast as the rest.
+        stride: int or None. A longer text is read in windows, so many pieces from one to the next; a unit
+            is learnt and answered in the window that shows most of the text around it. None: truncated.
     Raises:
         DataError: labels, scheme or units that cannot be.
     """
@@ -43,9 +47,12 @@ class Tagging(Task):
     targets_by_token = True
 
     def __init__(
-        self, labels, max_length: int = 128, scheme="BIO", units="pieces", crf=False, crf_rate_factor=100.0
-    ):
+        self, labels, max_length: int = 128, scheme="BIO", units="pieces", crf=False, crf_rate_factor=100.0,
+        stride=None,
+    ):  # fmt: skip
         super().__init__(max_length)
+        self.stride = None if stride is None else number_in(stride, "stride", 1)
+        self.reads_windows = stride is not None
         self.tags = tags_of(labels, scheme)
         if units not in UNITS:
             raise DataError(f"There are no units {units!r}", where="units", expected=" or ".join(UNITS))
@@ -65,6 +72,8 @@ class Tagging(Task):
         own = {"labels": list(self.labels), "scheme": self.scheme, "units": self.units, "crf": self.crf}
         if self.crf:
             own["crf_rate_factor"] = self.crf_rate_factor  # what is stored is divided by it
+        if self.stride is not None:
+            own["stride"] = self.stride
         return {**super().settings(), **own}
 
     @classmethod
@@ -107,18 +116,29 @@ class Tagging(Task):
         }
 
     def features(self, columns, tokenizer):
-        features = tokenizer.features_with_offsets(columns["text"], max_length=self.max_length)
-        return {**features, "context": columns["text"]}
+        text = columns["text"]
+        if self.stride is None:
+            features = tokenizer.features_with_offsets(text, max_length=self.max_length)
+        else:
+            features = window_features(text, None, tokenizer, self.max_length, self.stride)
+        return {**features, "context": text}
 
     def target_columns(self):
         spans = dict.fromkeys(("span_starts", "span_ends", "span_types"), ("int32", (None,)))
         return {**spans, "sample_weight": ("float32", ())}
 
     def targets(self, row, features):
+        chosen, weight = self._chosen(features), row["sample_weight"][:, None]
+        if chosen is not None:
+            features = joined_features(features, chosen)
         units = self._unit_starts(features)
         spans = [row[name].to_tensor(-1) for name in ("span_starts", "span_ends", "span_types")]
         tags = tagging_graph.tags_of_spans(self.tags, features, units, *spans)  # (B, T)
-        return tags, keras.ops.cast(units, "float32") * row["sample_weight"][:, None]
+        weights = keras.ops.cast(units, "float32") * weight
+        if chosen is None:
+            return tags, weights
+        mask = features["padding_mask"]
+        return over_windows(tags, mask, chosen), over_windows(weights, mask, chosen)  # (W, T) each
 
     def head(self, encoder, config):
         classifier = Classifier(
@@ -137,6 +157,10 @@ class Tagging(Task):
         )
 
     def answer(self, outputs, features):
+        chosen = self._chosen(features)
+        if chosen is not None:
+            outputs = joined_outputs(outputs, features, chosen)
+            features = joined_features(features, chosen)
         units = self._unit_starts(features)
         tags, probabilities = tagging_graph.decoded(outputs, units, len(self.labels), self.crf)
         if "starts" not in features:  # ids alone: where the text stood is not known
@@ -177,6 +201,10 @@ class Tagging(Task):
             [[(label, start, end) for start, end, label in row["spans"]] for row in gold],
             [[(s["label"], s["start"], s["end"]) for s in row["spans"]] for row in answers],
         )
+
+    def _chosen(self, features):
+        """Of windows which pieces each is asked about, bool (W, T); None of whole texts."""
+        return seen_best(features, self.max_length, self.stride) if "row" in features else None
 
     def _unit_starts(self, features):
         """int32 (B, T): 1 for the first piece of every unit."""

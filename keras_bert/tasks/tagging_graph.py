@@ -25,7 +25,7 @@ def unit_starts(features: dict, continues=None):
         before = tf.concat([features["ends"][:, :1], features["ends"][:, :-1]], axis=1)
         begins = (features["starts"] > before) | (places == 1)
     else:
-        # A text cut so that it begins within a word does not occur: windows are cut from the front.
+        # A text cut so that it begins within a word does not occur: windows are joined before.
         begins = ~tf.gather(tf.constant(continues), ids) | (places == 1)
     return tf.cast(is_text & begins, tf.int32)
 
@@ -91,35 +91,40 @@ def spans_of_tags(tags, best, probabilities, units, features) -> dict:
     first, last = _unit_extents(features, units)  # (B, U)
     is_unit = tf.sequence_mask(tf.reduce_sum(units, 1), tf.shape(first)[1])  # (B, U)
     best = _of_units(best, units)  # (B, U)
-    score = tf.reduce_max(tf.one_hot(best, len(tags.names)) * _of_units(probabilities, units), axis=-1)
+    score = tf.gather(_of_units(probabilities, units), best, batch_dims=2)
     types = tf.where(is_unit, tf.gather(tags.type_of, best), -1)
     before = tf.pad(types[:, :-1], [[0, 0], [1, 0]], constant_values=-1)
     closed = tf.pad(tf.gather(tags.ends, best)[:, :-1], [[0, 0], [1, 0]])
     begins = (types >= 0) & (tf.gather(tags.begins, best) | (types != before) | closed)
-    number = tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1  # (B, U), of the span
     count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)  # (B,)
-    # (B, U, K): which unit is of which span.
-    places = tf.range(tf.reduce_max(tf.concat([[0], count], 0)))
-    member = (number[:, :, None] == places) & (types >= 0)[:, :, None]
-    weight = tf.cast(member, tf.float32)
-    is_first = tf.cast(member & begins[:, :, None], tf.int32)
-    start = tf.reduce_sum(is_first * first[:, :, None], axis=1)  # (B, K)
-    end = tf.reduce_max(
-        tf.pad(tf.cast(member, tf.int32) * last[:, :, None], [[0, 0], [0, 1], [0, 0]]), axis=1
-    )
-    kind = tf.reduce_sum(is_first * types[:, :, None], axis=1)
-    mean = tf.math.divide_no_nan(tf.reduce_sum(weight * score[:, :, None], 1), tf.reduce_sum(weight, 1))
-    is_span = places[None] < count[:, None]
-    text = tf.strings.unicode_transcode(features["context"], "UTF-8", "UTF-8", errors="replace")
-    text = tf.gather(text[:, None], tf.zeros_like(start), batch_dims=1)  # (B, K)
+    shape = tf.stack([tf.size(count), tf.reduce_max(tf.concat([[0], count], 0))])  # (B, K)
+    place = shape[1] * tf.range(shape[0])[:, None] + tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1
+    place = tf.where(types >= 0, place, -1)  # (B, U), of the span among all; -1: of none
+
+    def of_spans(combine, values):
+        return tf.reshape(combine(values, place, shape[0] * shape[1]), shape)
+
+    is_span = tf.range(shape[1])[None] < count[:, None]
+    start = of_spans(tf.math.unsorted_segment_sum, tf.where(begins, first, 0))
+    end = tf.where(is_span, of_spans(tf.math.unsorted_segment_max, last), 0)
+    kind = of_spans(tf.math.unsorted_segment_sum, tf.where(begins, types, 0))
     return {
         "start": start,
         "end": end,
         "label": tf.where(is_span, tf.gather(tf.constant(tags.types), kind), ""),
-        "score": mean,
-        "text": tf.strings.substr(text, start, end - start, unit="UTF8_CHAR"),
+        "score": of_spans(tf.math.unsorted_segment_mean, score),
+        "text": _stretches(features["context"], start, end),
         "count": count,
     }
+
+
+def _stretches(texts, start, end):
+    """string (B, K): the characters of string (B,) from start to end, int32 (B, K) each."""
+    characters = tf.strings.unicode_decode(texts, "UTF-8", errors="replace")  # (B, characters)
+    first = tf.cast(characters.row_starts(), tf.int32)[:, None]
+    places = tf.ragged.range(tf.reshape(first + start, [-1]), tf.reshape(first + end, [-1]))
+    stretches = tf.strings.unicode_encode(tf.gather(characters.flat_values, places), "UTF-8")
+    return tf.reshape(stretches, tf.shape(start))
 
 
 def _of_units(values, units):
