@@ -58,7 +58,7 @@ def _of_file(file: dict, max_length: int) -> Iterator[dict]:
         what = _rows(found["rows"], f"{_SINGULAR[verb]} {rest}", what)
         yield _finding(level, kind, found["rows"], what, remedy, found["examples"])
     if "tokens" in file["texts"]:
-        yield from _of_tokens(file["texts"]["tokens"], file["rows"], max_length)
+        yield from _of_tokens(file["texts"]["tokens"], file["rows"], max_length, file["targets"]["kind"])
     for message in file["reader_warnings"]:
         yield _finding("warning", "reader", 0, message, "see whether this is meant")
 
@@ -141,14 +141,19 @@ def _of_lengths(report: dict) -> Iterator[dict]:
         yield _finding("note", "short_texts", 0, what, remedy, file=next(iter(report["files"])))
 
 
-def _of_tokens(tokens: dict, rows: int, max_length: int) -> Iterator[dict]:
+def _of_tokens(tokens: dict, rows: int, max_length: int, kind: str) -> Iterator[dict]:
     cut, most = tokens["truncated"], tokens["lengths"]["99"]
-    if cut:
+    if cut and kind == "answers":
+        what = f"{_rows(cut, 'is', 'are')} longer than {max_length} pieces ({_per_cent(cut / rows)})"
+        yield _finding("note", "windows", cut, what, "nothing: they are read in windows of that length")
+    elif cut:
         level = "warning" if cut >= _MANY_TRUNCATED * rows else "note"
         what = f"{_rows(cut, 'is', 'are')} cut at {max_length} pieces ({_per_cent(cut / rows)})"
         enough = suggested_length(most)
         reason = "99 % of the rows fit" if most <= enough else "most BERTs go no further"
         remedy = f"pass --max_seq_length={enough}: {reason}"
+        if kind in ("label", "spans"):
+            remedy += "; or read them in windows, which classification and tagging do with --stride"
         yield _finding(
             level, "truncated", cut, what, remedy if enough > max_length else "nothing: they are few"
         )

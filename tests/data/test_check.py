@@ -225,7 +225,19 @@ def test_pieces_are_counted_with_special_tokens_and_the_length_holds_99_per_cent
     assert tokens["truncated"] == 12  # 91 to 102 pieces
     assert report["suggested_length"] == 112
     assert tokens["unknown_share"] == 1 / (5050 + 3) and tokens["unknown_words"] == ["☃"]
-    assert "--max_seq_length=112" in found(report, "truncated")["remedy"]
+    remedy = found(report, "truncated")["remedy"]
+    assert "--max_seq_length=112" in remedy and "--stride" in remedy
+
+
+def test_a_context_longer_than_a_sequence_is_read_in_windows():
+    tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
+    answers = [{"text": "b", "start": 60}]
+    rows = [{"question": "a", "context": "a " * 30 + "b", "answers": answers},
+            {"question": "a", "context": "b", "answers": [{"text": "b", "start": 0}]}]  # fmt: skip
+    named = [(f"a:{i}", row) for i, row in enumerate(rows, 1)]
+    report = check_files({"train": named}, tokenizer, 16)
+    finding = found(report, "windows")
+    assert (finding["level"], finding["rows"]) == ("note", 1) and "truncated" not in kinds(report)
 
 
 @pytest.mark.parametrize(("needed", "enough"), [(1, 16), (16, 16), (17, 32), (512, 512), (600, 512)])
