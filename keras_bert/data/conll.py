@@ -62,6 +62,11 @@ def conll_rows(
         yield where, tagged_row(words, tags, by_character)
 
 
+def is_request(line: str) -> bool:
+    """Whether a line is one of `slot_rows`."""
+    return " <=> " in line
+
+
 def slot_rows(lines: Iterable[str], path) -> Iterator[tuple[str, dict]]:
     """SNIPS' requests, one a line: `word:tag word:tag ... <=> intent`.
 

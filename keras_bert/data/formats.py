@@ -1,6 +1,7 @@
 """The table formats: lines of text -> `(location, fields)` or `(location, JSON value)`, one at a time."""
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,16 @@ def suffix_of(path) -> str:
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
+
+
+def peeked(lines: Iterable[str]) -> tuple[str, Iterable[str]]:
+    """The first line that is not blank, without outer white space, and all lines."""
+    read = []
+    for line in lines:
+        read.append(line)
+        if line.strip():
+            break
+    return (read[-1].strip() if read else ""), itertools.chain(read, lines)
 
 
 def parse_delimiter(given: str | None) -> str | None:

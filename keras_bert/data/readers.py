@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
 from keras_bert.data.columns import TEXT_COLUMNS, checked_row, choose_columns, is_header, shortened
+from keras_bert.data.conll import is_request, slot_rows
 from keras_bert.data.formats import (
     DELIMITERS,
     JSON_LINES,
@@ -13,6 +14,7 @@ from keras_bert.data.formats import (
     json_lines,
     json_values,
     parse_delimiter,
+    peeked,
     suffix_of,
     tab_fields,
     whole_lines,
@@ -39,7 +41,8 @@ def read_rows(
     The suffix decides, before `.gz` or `.xz`: `.tsv` fields end at tabs and nothing is quoted (GLUE's way);
     `.csv` is RFC 4180, where a quoted field may hold commas, quotes and line ends; `.jsonl` and `.ndjson`
     hold one object a line; `.json` also a list of objects or objects written over several lines, and is
-    read as a whole; `.txt` holds one text a line. Blank lines are skipped, except between texts.
+    read as a whole; `.txt` holds one text a line, and a file of another name SNIPS' requests, whose labels
+    are their intents. Blank lines are skipped, except between texts.
 
     Args:
         path: str or path-like.
@@ -76,6 +79,11 @@ def read_rows(
                 records = tab_fields(lines, path) if delimiter == "\t" else csv_fields(lines, path, delimiter)
             rows = _delimited_rows(without_last_blanks(records), header, **choice)
         else:
+            first, lines = peeked(lines)
+            if is_request(first) and {*wanted} <= {"text", "label"}:
+                for where, row in slot_rows(lines, path):
+                    yield where, {name: row[name] for name in ("text", "label")}
+                return
             raise DataError(
                 f"The name does not say what kind of table this is: suffix {suffix or 'missing'}",
                 where=str(path),

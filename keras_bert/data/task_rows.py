@@ -1,12 +1,11 @@
 """Which reader a file of spans, of answers or of choices needs; each yields (location, row)."""
 
-import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from keras_bert.data import choices, conll, spans, squad
 from keras_bert.data.columns import checked_row, column_names
-from keras_bert.data.formats import DELIMITERS, JSON_LINES, json_lines, json_values, suffix_of
+from keras_bert.data.formats import DELIMITERS, JSON_LINES, json_lines, json_values, peeked, suffix_of
 from keras_bert.data.readers import rows_from
 from keras_bert.errors import DataError
 from keras_bert.files.encodings import open_text
@@ -59,7 +58,7 @@ def _rows(source, kind, wanted, optional, reading):
         yield from _of_table(source, kind, wanted, optional, reading)
         return
     with open_text(source, reading.get("encoding")) as lines:
-        first, lines = _peeked(lines)
+        first, lines = peeked(lines)
         if suffix in (*JSON_LINES, *_JSON) or first[:1] in ("{", "[") and first[-1:] in ("}", "]"):
             records = (json_values if suffix in _JSON else json_lines)(lines, source)
             yield from KINDS[kind](_renamed(records, reading["columns"]))
@@ -82,16 +81,6 @@ def _suffix(source) -> str | None:
     return suffix_of(source) if isinstance(source, str | os.PathLike) else None
 
 
-def _peeked(lines) -> tuple[str, Iterable[str]]:
-    """The first line that is not blank, without outer white space, and all lines."""
-    read = []
-    for line in lines:
-        read.append(line)
-        if line.strip():
-            break
-    return (read[-1].strip() if read else ""), itertools.chain(read, lines)
-
-
 def _renamed(records, columns: Mapping):
     """JSON records with the keys the user named called as ours."""
     for where, record in records:
@@ -110,7 +99,7 @@ def _names_columns(first: str, columns: Mapping) -> bool:
 
 
 def _of_words(first, lines, path, columns):
-    if " <=> " in first:
+    if conll.is_request(first):
         return conll.slot_rows(lines, path)
     given = {}
     for ours, name in (("text", "text_column"), ("spans", "tag_column")):

@@ -35,12 +35,16 @@ RUNS = {
             }
         },
     },
+    "snips": {
+        "task": "multi_task", "num_train_epochs": 2, "max_seq_length": 64,
+        "task_settings": {"parts": {"intent": {"name": "classification"}, "slots": {"name": "tagging"}}},
+    },
 }  # fmt: skip
 MAIN = {
     "cola": "matthews_correlation", "stsb": "pearson", "wnut": "f1", "wnut_crf": "f1", "cluener": "f1",
-    "cluener_crf": "f1", "squad": "f1", "cmrc": "f1", "multi_task": "mean_score",
+    "cluener_crf": "f1", "squad": "f1", "cmrc": "f1", "multi_task": "mean_score", "snips": "mean_score",
 }  # fmt: skip
-WITHOUT_PEER = ("wnut_crf", "cluener_crf", "chnsenticorp", "chnsenticorp_random", "multi_task")
+WITHOUT_PEER = ("wnut_crf", "cluener_crf", "chnsenticorp", "chnsenticorp_random", "multi_task", "snips")
 
 
 def files(data: pathlib.Path, work: pathlib.Path, name: str) -> dict:
@@ -54,6 +58,9 @@ def files(data: pathlib.Path, work: pathlib.Path, name: str) -> dict:
         made = {part: MAKERS[run](data, folder) for part, run in parts.items()}
         for key, place in (("train_file", 0), ("eval_file", 1)):
             found[key] = ",".join(f"{part}={paths[place]}" for part, paths in made.items())
+    elif base == "snips":
+        for key, split in (("train_file", "train"), ("eval_file", "test")):
+            found[key] = ",".join(f"{part}={data}/slu/snips/{split}" for part in ("intent", "slots"))
     else:
         found["train_file"], found["eval_file"] = map(str, MAKERS[base](data, folder))
     model = RUNS[name].get("model", MINILM)

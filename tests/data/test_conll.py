@@ -6,6 +6,7 @@ import gzip
 import pytest
 
 from keras_bert.data import conll
+from keras_bert.data.readers import read_rows
 from keras_bert.data.task_rows import task_rows
 from keras_bert.errors import DataError
 
@@ -162,6 +163,19 @@ def test_requests_have_slots_and_an_intent():
     assert (where, other) == ("train:1", "train:3")
     assert first["text"] == "add 04:45 pm list:" and first["label"] == "AddToPlaylist"
     assert spelled(first) == [("04:45 pm", "time")] and spelled(second) == [("a\u00a0b", "x")]
+
+
+def test_one_file_of_requests_has_the_rows_of_both_tasks(tmp_path):
+    """For `--train_file=intent=train,slots=train`."""
+    path = tmp_path / "train"
+    path.write_text("add:O it:B-song to:O jazz:B-list <=> Add\nplay:O jazz:B-list <=> Play\n")
+    labelled = [row for _, row in read_rows(path, wanted=("text", "label"), optional=("text_pair",))]
+    assert labelled == [{"text": "add it to jazz", "label": "Add"}, {"text": "play jazz", "label": "Play"}]
+    tagged = [row for _, row in task_rows(path, "spans", wanted=("text",), optional=("spans",))]
+    assert [row["text"] for row in tagged] == [row["text"] for row in labelled]
+    assert tagged[1]["spans"] == [{"start": 5, "end": 9, "label": "list"}]
+    with pytest.raises(DataError, match="suffix missing"):
+        list(read_rows(path, wanted=("text", "score")))
 
 
 @pytest.mark.parametrize("line", ["a:O b:O", "a:O b <=> Go", "a:O <=> ", " <=> Go", ": <=> Go", ":O <=> Go"])
