@@ -1,12 +1,11 @@
 """Rows of text -> batches for `fit`, as a `tf.data` pipeline.
 
-    rows ──► shuffle ──► window of 64 batches ──► features in graph ──► sort by length ──► batches, shuffled
+    rows ──► shuffle ──► batch ──► features in graph
 
-A batch is as long as its longest text, and because a window is sorted before it is cut, its texts are
-almost of one length: on SST-2 that removes most of the padding. An epoch has four windows or more, so that
-batches are composed anew in every epoch. Every window but the last is a whole number of batches, so an epoch
-has ceil(rows / batch_size) batches, as if nothing had been sorted. Text becomes ids anew in every epoch: the
-in-graph tokeniser is far faster than a training step.
+Batches are random in training: rows of like length, in batches of their own, would save padding, and learn
+worse, because what is alike in length is alike in more. The training step leaves padding out instead, see
+`layers/real_tokens.py`. Text becomes ids anew in every epoch: the in-graph tokeniser is far faster than a
+training step.
 
 A task that reads long texts in windows has more sequences than rows: they are counted once, and an epoch has
 ceil(sequences / batch_size) batches.
@@ -19,9 +18,7 @@ import tensorflow as tf
 from keras_bert.data.readers import rows_from
 from keras_bert.data.task_rows import task_rows
 from keras_bert.errors import DataError
-from keras_bert.features import FEATURES
 
-WINDOW_BATCHES = 64
 SHUFFLE_ROWS = 100_000
 SHUFFLE_SEQUENCES = 10_000
 ROWS_AT_ONCE = 64  # of long texts, whose windows are made together
@@ -125,7 +122,7 @@ def batches(rows: Rows, tokenizer, batch_size: int, *, training: bool, seed: int
         tokenizer: `InGraphTokenizer`.
         batch_size: int. GLOBAL batch size: under a tf.distribute strategy it is split over the replicas.
         training: bool. Shuffled anew every epoch; otherwise in the order of the rows.
-        seed: int. Order of the rows and of the batches.
+        seed: int. Order of the rows.
     Returns:
         `tf.data.Dataset` of known cardinality.
     """
@@ -137,16 +134,6 @@ def batches(rows: Rows, tokenizer, batch_size: int, *, training: bool, seed: int
     if rows.task.reads_windows:
         steps = -(-_num_sequences(rows, tokenizer) // batch_size)
         dataset = _batches_of_windows(dataset, rows, tokenizer, batch_size, seed if training else None)
-    elif training:
-        steps = -(-rows.count // batch_size)
-        window = batch_size * max(1, min(WINDOW_BATCHES, steps // 4))
-        dataset = _encoded(dataset, rows, tokenizer, window)
-        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(
-            2, drop_remainder=True
-        )
-        dataset = tf.data.Dataset.zip(dataset, seeds).flat_map(
-            lambda window, window_seed: _cut(window, batch_size, window_seed, rows.task)
-        )
     else:
         steps = -(-rows.count // batch_size)
         dataset = _encoded(dataset, rows, tokenizer, batch_size)
@@ -195,32 +182,3 @@ def check_batch_size(batch_size):
         raise DataError(
             f"The batch size is {batch_size!r}", where="batch_size", expected="an integer of 1 or more"
         )
-
-
-def _cut(window, batch_size, seed, task):
-    """One window of encoded rows -> batches of rows of nearly equal length, in random order."""
-    lengths = tf.reduce_sum(window[0]["padding_mask"], axis=-1)  # (W,), or (W, C) of rows of choices
-    lengths = tf.reduce_max(lengths, axis=1) if lengths.shape.rank == 2 else lengths
-    order = tf.argsort(lengths, stable=True)
-    num_batches = -(-tf.size(lengths) // batch_size)
-    batch_order = tf.random.experimental.stateless_shuffle(tf.range(num_batches), seed=seed)
-
-    def batch(index):
-        chosen = order[index * batch_size : (index + 1) * batch_size]
-        longest = tf.reduce_max(tf.gather(lengths, chosen))
-        features, *targets = tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), window)
-        if task.targets_by_token:
-            targets = tf.nest.map_structure(
-                lambda tensor: tensor[:, :longest] if tensor.shape.rank > 1 else tensor, targets
-            )
-        return (trim(features, longest), *targets)
-
-    return tf.data.Dataset.from_tensor_slices(batch_order).map(batch)
-
-
-def trim(features: dict, length) -> dict:
-    """Features (B, T) or (B, C, T) cut to their first `length` tokens; others as they are."""
-    return {
-        name: tensor[..., :length] if "T" in FEATURES[name].shape else tensor
-        for name, tensor in features.items()
-    }

@@ -9,6 +9,7 @@ from keras_bert.layers import kernels
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.projection import Projection
+from keras_bert.layers.real_tokens import tokens_of
 
 # Added to the score of a key that must not be seen. Finite, so that a row without any visible key gives
 # a distribution and no NaN.
@@ -110,20 +111,23 @@ class SelfAttention(keras.layers.Layer):
         if kernels.fuses_attention() and not (training and self.dropout):
             mixed = kernels.fused_attention(*self._heads_apart(inputs), padding_mask)  # (B, T, N, H)
             return self.output_projection(ops.reshape(mixed, ops.shape(inputs)))  # (B, T, D)
-        query, key, value = self._heads(inputs)
+        tokens = tokens_of(padding_mask)
+        query, key, value = self._heads(inputs, tokens)
         probabilities = self._probabilities(query, key, padding_mask)  # (B, N, T, S)
         probabilities = self.dropout_layer(ops.cast(probabilities, value.dtype), training=training)
         mixed = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))  # (B, T, N, H)
-        return self.output_projection(ops.reshape(mixed, ops.shape(inputs)))  # (B, T, D)
+        mixed = tokens.gather(ops.reshape(mixed, ops.shape(inputs)))
+        return tokens.scatter(self.output_projection(mixed))  # (B, T, D)
 
     def scores(self, inputs, padding_mask=None):
         """The attention probabilities, float32 tensor (B, N, T, S); every row sums to 1."""
-        query, key, _ = self._heads(inputs)
+        query, key, _ = self._heads(inputs, tokens_of(padding_mask))
         return self._probabilities(query, key, padding_mask)
 
-    def _heads(self, inputs):
+    def _heads(self, inputs, tokens):
         batch, length = ops.shape(inputs)[:2]
-        split = ops.split(self.query_key_value(inputs), 3, axis=-1)  # 3 x (B, T, D)
+        projected = tokens.scatter(self.query_key_value(tokens.gather(inputs)))  # (B, T, 3 D)
+        split = ops.split(projected, 3, axis=-1)  # 3 x (B, T, D)
         shape = (batch, length, self.num_heads, self.head_dim)
         return [ops.transpose(ops.reshape(part, shape), (0, 2, 1, 3)) for part in split]  # 3 x (B, N, T, H)
 

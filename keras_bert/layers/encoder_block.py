@@ -7,6 +7,7 @@ from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
 from keras_bert.layers.projection import Projection
+from keras_bert.layers.real_tokens import tokens_of
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -93,9 +94,11 @@ class EncoderBlock(keras.layers.Layer):
 
     def call(self, inputs, padding_mask=None, training=None):
         x = self.attention(inputs, padding_mask=padding_mask, training=training)  # (B, T, D)
+        tokens = tokens_of(padding_mask)
+        inputs, x = tokens.gather(inputs), tokens.gather(x)
         x = self.attention_layer_norm(inputs + self.attention_dropout_layer(x, training=training))
-        y = self.output_projection(self.intermediate(x))  # (B, T, F) -> (B, T, D)
-        return self.output_layer_norm(x + self.output_dropout_layer(y, training=training))
+        y = self.output_projection(self.intermediate(x))  # (..., F) -> (..., D)
+        return tokens.scatter(self.output_layer_norm(x + self.output_dropout_layer(y, training=training)))
 
     def compute_output_shape(self, inputs_shape, padding_mask_shape=None):
         return inputs_shape

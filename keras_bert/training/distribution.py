@@ -23,6 +23,7 @@ import keras
 from keras_bert.corpus.dataset import num_workers
 from keras_bert.errors import DataError
 from keras_bert.layers.dropout import masks_apart
+from keras_bert.layers.real_tokens import without_padding
 from keras_bert.training.losses import known_totals
 from keras_bert.training.regularisers import added, adversarial_gradients, disagreement
 from keras_bert.training.replica_limits import check_goes_with_replicas
@@ -38,6 +39,7 @@ class DistributedModel(keras.Model):
 
     accumulation_steps = 1
     dropout_by_record = False
+    leaves_padding_out = True
     r_drop = adversarial = 0.0
     # Where training stopped being finite, for training/sentinel.py: `step` (-1: nowhere), and which of the
     # gradients were `finite` then. Made by `compile`.
@@ -142,7 +144,7 @@ class DistributedModel(keras.Model):
         import tensorflow as tf
 
         key = self._dropout_key(replica, records)
-        with masks_apart(key, self.optimizer._iterations.value):
+        with masks_apart(key, self.optimizer._iterations.value), without_padding(self.leaves_padding_out):
             with tf.GradientTape() as tape:
                 outputs = self(x, training=True)
                 share = self._compute_loss(x, y, outputs, sample_weight, training=True)

@@ -92,6 +92,8 @@ class BertModel(DistributedModel):
         check_regularisers(r_drop, adversarial, dropout_by_record, corrected)
         self.accumulation_steps, self.dropout_by_record = accumulation_steps, dropout_by_record
         self.r_drop, self.adversarial = float(r_drop), float(adversarial)
+        # XLA has no shapes for it, and masks by record no rows.
+        self.leaves_padding_out = not jit_compile and not dropout_by_record
         with self.distribute_strategy.scope() if corrected else contextlib.nullcontext():
             if optimizer is None:
                 from keras_bert.training.optimizer import AdamW

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_bert.errors import UsageError
 from keras_bert.layers.embeddings import embeddings_seen_by
+from keras_bert.training.crf_loss import CrfLoss
 from keras_bert.training.losses import SparseCrossentropy, row_weights
 from keras_bert.training.updates import dense
 
@@ -40,7 +41,9 @@ def disagreement(model, y, first, second, sample_weight):
     for loss, weight, output, target, given in model.losses_of(y, sample_weight):
         a, b = (x if output is None else x[output] for x in (first, second))
         a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
-        if isinstance(loss, SparseCrossentropy):
+        if isinstance(loss, CrfLoss):  # of the units' own logits; the CRF's weights behind them drop nothing
+            a, b = (x[:, : ops.shape(target)[1]] for x in (a, b))
+        if isinstance(loss, SparseCrossentropy | CrfLoss):
             p, q = ops.log_softmax(a, axis=-1), ops.log_softmax(b, axis=-1)
             values = 0.5 * ops.sum((ops.exp(p) - ops.exp(q)) * (p - q), axis=-1)
         else:

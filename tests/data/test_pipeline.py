@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from keras_bert.data import pipeline
 from keras_bert.data.pipeline import Rows, batches, open_source
 from keras_bert.errors import DataError
 from keras_bert.tasks.classification import Classification
@@ -37,12 +36,6 @@ def task():
     return Classification(["even", "odd"], max_length=12)
 
 
-@pytest.fixture
-def small_windows(monkeypatch):
-    """An epoch of several windows, the last of them neither whole nor a whole number of batches."""
-    monkeypatch.setattr(pipeline, "WINDOW_BATCHES", 3)
-
-
 def rows_of(source, task, **kwargs):
     return Rows(open_source(source, task, **kwargs), task)
 
@@ -62,7 +55,7 @@ def epoch(dataset):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_every_row_appears_exactly_once_an_epoch(dataset_of, small_windows, training):
+def test_every_row_appears_exactly_once_an_epoch(dataset_of, training):
     dataset = dataset_of(training=training)
     for _ in range(2):
         assert sorted(sum(epoch(dataset), [])) == list(range(NUM_ROWS))
@@ -79,25 +72,25 @@ def test_an_epoch_has_the_rounded_up_number_of_batches(dataset_of, batch_size, t
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_batch_is_as_long_as_its_longest_text(dataset_of, small_windows, training):
+def test_a_batch_is_as_long_as_its_longest_text(dataset_of, training):
     for x, *_ in dataset_of(training=training):
         lengths = x["padding_mask"].numpy().sum(axis=1)
         assert {tensor.shape[1] for tensor in x.values()} == {lengths.max()}
 
 
-def test_the_texts_of_a_training_batch_are_of_nearly_one_length(dataset_of):
-    padding = {}
-    for training in (True, False):
-        masks = [x["padding_mask"].numpy() for x, *_ in dataset_of(training=training)]
-        padding[training] = sum((mask == 0).sum() for mask in masks)
-    assert padding[True] < padding[False] / 2
+def test_the_texts_of_a_training_batch_are_of_any_lengths(dataset_of):
+    """What is alike in length is alike in more: batches of one length learn worse (BUILD_NOTES)."""
+    lengths = [x["padding_mask"].numpy().sum(axis=1) for x, *_ in dataset_of()]
+    within = sum(row.var() for row in lengths) / len(lengths)
+    # Of 4 rows drawn at random the variance is on average 3 / 4 of that of all rows (20 / 3 here).
+    assert 0.5 < within / (20 / 3) < 1.0
 
 
 def test_evaluation_keeps_the_order_of_the_rows(dataset_of):
     assert sum(epoch(dataset_of(training=False)), []) == list(range(NUM_ROWS))
 
 
-def test_the_same_seed_gives_the_same_batches_and_another_seed_others(dataset_of, small_windows):
+def test_the_same_seed_gives_the_same_batches_and_another_seed_others(dataset_of):
     first, again, other = (dataset_of(seed=seed) for seed in (1, 1, 2))
     epochs = epoch(first), epoch(first)
     assert (epoch(again), epoch(again)) == epochs
@@ -106,7 +99,7 @@ def test_the_same_seed_gives_the_same_batches_and_another_seed_others(dataset_of
     assert composition[2] not in composition[:2]
 
 
-def test_every_epoch_is_shuffled_anew(dataset_of, small_windows):
+def test_every_epoch_is_shuffled_anew(dataset_of):
     dataset = dataset_of()
     first, second = epoch(dataset), epoch(dataset)
     assert first != second
@@ -114,13 +107,7 @@ def test_every_epoch_is_shuffled_anew(dataset_of, small_windows):
     assert sorted(map(sorted, first)) != sorted(map(sorted, second))
 
 
-def test_batches_do_not_come_in_the_order_of_their_length(dataset_of, small_windows):
-    widths = [x["token_ids"].shape[1] for x, *_ in dataset_of()]
-    windows = [widths[start : start + 3] for start in range(0, 12, 3)]
-    assert [window for window in windows if window != sorted(window)]
-
-
-def test_labels_and_weights_stay_with_their_rows(dataset_of, small_windows):
+def test_labels_and_weights_stay_with_their_rows(dataset_of):
     rows = [
         {"text": t, "label": n, "sample_weight": i / 8}
         for i, (t, n) in enumerate(zip(TEXTS, LABELS, strict=True))

@@ -9,7 +9,9 @@ import keras_bert as kb
 from keras_bert.errors import UsageError
 from keras_bert.layers.embeddings import embeddings_seen_by
 from keras_bert.tasks.classification import Classification
+from keras_bert.training.crf_loss import CrfLoss
 from keras_bert.training.losses import SparseCrossentropy
+from keras_bert.training.regularisers import disagreement
 
 IDS = np.random.default_rng(0).integers(5, 30, (6, 7)).astype("int32")
 FEATURES = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": 0 * IDS + 1}
@@ -61,6 +63,21 @@ def test_r_drop_adds_the_divergence_of_two_passes(monkeypatch):
     p, q = np.exp(first), np.exp(second)
     divergence = np.mean([(p * (first - second)).sum(1) + (q * (second - first)).sum(1)]) / 2
     assert loss == pytest.approx(crossentropy + 2.0 * divergence, rel=1e-4)
+
+
+def test_the_divergence_of_a_crf_is_that_of_its_units():
+    rng, weights = np.random.default_rng(0), np.array([[1, 0, 2, 0], [0.5, 1, 1, 0]], "float32")
+    first, second = (rng.normal(size=(2, 4 + 3 + 2, 3)).astype("float32") for _ in range(2))
+    tags = np.zeros((2, 4), "int32")
+
+    class OneLoss:
+        def losses_of(self, y, sample_weight):
+            return [(CrfLoss(), 1.0, None, y, sample_weight)]
+
+    p, q = (np.exp(x[:, :4]) / np.exp(x[:, :4]).sum(-1, keepdims=True) for x in (first, second))
+    expected = (weights * ((p - q) * np.log(p / q)).sum(-1) / 2).sum() / weights.sum()
+    found = disagreement(OneLoss(), tags, first, second, weights)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_adversarial_training_adds_the_gradients_at_the_pushed_embeddings():
