@@ -113,7 +113,7 @@ class Bert:
             source: path of a .tsv, .csv or .jsonl file, a DataFrame, (texts, labels), (texts, text pairs,
                 labels), a dict of columns, a list of dicts, or a `tf.data.Dataset` of dicts of strings.
             batch_size: int. GLOBAL batch size.
-            training: bool. Shuffle anew every epoch and batch texts of nearly equal length.
+            training: bool. Shuffled anew every epoch.
             seed: int. Of the shuffling.
             **reading: `columns`, a dict from our column name to the source's column name or position; for
                 a file also `encoding` (UTF-8 by default) and `delimiter`.

@@ -31,7 +31,7 @@ class Task:
     inputs = ENCODER_FEATURES  # the features that its model takes
     allow_special = ()  # special tokens that count where they are written in a text, such as "[MASK]"
     reads_windows = False  # a row may be several sequences; the feature `row` says whose each is
-    targets_by_token = False  # targets and weights are (B, T), and are cut as the features are
+    targets_by_token = False  # targets and weights are (B, T)
     architecture = None  # the Hugging Face class whose folder this task saves
     problem_type = None  # what `config.json` calls it, where that class serves several
     main_score = ""  # the score that a higher value of means a better model
