@@ -169,11 +169,15 @@ def test_kill_9_at_random_moments_loses_nothing(undisturbed, corpus_files, token
         "    tokenizer = Tokenizer.from_folder(sys.argv[2])\n"
         "    build.build_corpus(sys.argv[1], sys.argv[3], tokenizer, settings, num_workers=2)\n"
     )
-    command = [sys.executable, str(script), str(corpus_files), str(undisturbed), str(tmp_path / "out")]
+    command = [sys.executable, str(script), str(corpus_files), str(undisturbed)]
+    started = time.perf_counter()
+    subprocess.run([*command, str(tmp_path / "whole")], check=True)
+    seconds = time.perf_counter() - started  # machines differ by factors
+    command.append(str(tmp_path / "out"))
     rng, kills = random.Random(2), 0
     for _ in range(30):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
-        time.sleep(rng.uniform(0.2, 1.2))
+        time.sleep(seconds * rng.uniform(0.2, 0.8 if kills else 0.5))
         kills += process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
