@@ -7,6 +7,7 @@ An export is finished when a fresh process has read it back and answered as the 
 nothing appears under its name. Importing this package does not import TensorFlow.
 """
 
+import functools
 import importlib
 import inspect
 
@@ -19,17 +20,23 @@ FORMATS = {
 }
 
 
-def export(bert, path, *, format, **options) -> dict:
+def export(bert, path, *, format, eval_file=None, max_metric_drop=0.5, reading=None, **options) -> dict:
     """Writes `bert` for serving, reads it back in a fresh process, compares, and only then publishes it.
 
     Args:
         bert: `Bert` with a task.
         path: path. A folder of versions (`tf_saved_model`) or a `.tflite` file (`tflite`).
         format: str. One of `FORMATS`.
+        eval_file: what `bert.evaluate` takes, or None. Everything written is scored on these rows by the
+            task's main score, and `proof.json` is written. None: outputs on built-in texts are compared.
+        max_metric_drop: float. Points, hundredths of that score, that may be lost; a greater loss publishes
+            nothing.
+        reading: dict or None. How `eval_file` is read, see `Bert.dataset`.
         **options: the format's; see `keras_bert.export.saved_model.write`, `keras_bert.export.tflite.write`.
     Returns:
         dict of JSON values: format, path, bytes, weights_bytes, parameters, signatures, ops, max_difference,
-        agreement, load_seconds, latency_ms, and what else the format has to say.
+        agreement, load_seconds, latency_ms, latency_p99_ms, proof (a list of dicts), and what else the format
+        has to say.
     Raises:
         UsageError: there is no such format or option.
         ExportError: the export was refused, or its read-back differs from the model.
@@ -42,7 +49,8 @@ def export(bert, path, *, format, **options) -> dict:
         )
     module, _, function = FORMATS[format].partition(":")
     write = getattr(importlib.import_module(module), function)
-    known = [p.name for p in inspect.signature(write).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    own = inspect.signature(write).parameters.values()
+    known = [p.name for p in own if p.kind is p.KEYWORD_ONLY and p.name != "evaluate"]
     for name in options:
         if name not in known:
             raise UsageError(
@@ -50,4 +58,10 @@ def export(bert, path, *, format, **options) -> dict:
                 where="export",
                 expected=f"of {', '.join(known)}",
             )
-    return write(bert, path, **options)
+    evaluate = None
+    if eval_file is not None:
+        scoring = importlib.import_module("keras_bert.export.scoring")
+        evaluate = functools.partial(
+            scoring.Evaluation, source=eval_file, max_metric_drop=max_metric_drop, reading=reading
+        )
+    return write(bert, path, evaluate=evaluate, **options)

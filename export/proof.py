@@ -12,10 +12,9 @@ import numpy as np
 
 from keras_bert.errors import ExportError
 from keras_bert.export import readback
+from keras_bert.export.agreement import decisions
 
 TIMEOUT_SECONDS = 1800
-# Two values closer than this to one another may change places when weights are rounded.
-NEAR_TIE = 0.1
 
 
 @dataclasses.dataclass
@@ -26,7 +25,7 @@ class Question:
         signature: str.
         inputs: dict of NumPy arrays, the batch first.
         expected: dict of NumPy arrays, the batch first.
-        given: bool. Whether the user gave these rows; the agreement is then counted on such rows alone.
+        given: bool. Whether the user gave these rows; the time is then measured on such rows.
     """
 
     signature: str
@@ -35,21 +34,79 @@ class Question:
     given: bool = False
 
 
+@dataclasses.dataclass
+class Artefact:
+    """Something written, and what it is asked before it is published.
+
+    Args:
+        kind: str. "tf_saved_model" or "tflite".
+        path: path.
+        packages: sequence of str. What must be imported before it can be read.
+        questions: list of Question. On the built-in texts.
+        scored: dict of str to list of Batch. The user's rows by what they are put to.
+    """
+
+    kind: str
+    path: os.PathLike
+    packages: tuple
+    questions: list
+    scored: dict = dataclasses.field(default_factory=dict)
+
+    def all_questions(self) -> list:
+        rows = [question for batches in self.scored.values() for b in batches for question in b.questions]
+        return [*self.questions, *rows]
+
+
+def prove(artefacts: list, evaluation=None, **limits) -> list:
+    """Reads artefacts back in a fresh process, compares and scores them.
+
+    Args:
+        artefacts: list of Artefact; read in this order, see `readback`.
+        evaluation: `Evaluation` or None. Judges what was asked of `scored`.
+        **limits: of `check`, on the built-in texts.
+    Returns:
+        list of dict, one an artefact: max_difference and agreement on all rows, load_seconds, latency_ms,
+        latency_p99_ms; with an evaluation also `proof`, a dict by what the rows were put to.
+    Raises:
+        ExportError: one differs from the model, or loses too much of its score.
+    """
+    reports = []
+    for artefact, result in zip(artefacts, ask(artefacts), strict=True):
+        behind = len(artefact.questions)
+        report = check(artefact.questions, result["answers"][:behind], where=artefact.path, **limits)
+        proofs = {}
+        for name, batches in artefact.scored.items():
+            place, behind = behind, behind + sum(len(batch.questions) for batch in batches)
+            part = slice(place, behind)
+            proofs[name] = evaluation.judged(
+                batches, result["answers"][part], result["seconds"][part], where=artefact.path, **limits
+            )
+        if proofs:
+            report["max_difference"] = max(
+                report["max_difference"], *(p["max_difference"] for p in proofs.values())
+            )
+            report["agreement"] = min(p["agreement"] for p in proofs.values())
+            report["proof"] = proofs
+        timing = {name: result[name] for name in ("load_seconds", "latency_ms", "latency_p99_ms")}
+        reports.append({**report, **timing})
+    return reports
+
+
 def ask(artefacts: list) -> list:
     """Lets one fresh process open artefacts and answer.
 
     Args:
-        artefacts: list of {"kind", "path", "packages", "questions": list of Question}; read in this order,
-            see `readback`.
+        artefacts: list of Artefact.
     Returns:
-        list of {"answers": list of dict of NumPy arrays, "load_seconds", "latency_ms"}, one an artefact.
+        list of {"answers": list of dict of NumPy arrays, "seconds": of each, "load_seconds", "latency_ms",
+        "latency_p99_ms"}, one an artefact.
     Raises:
         ExportError: an artefact cannot be opened, or fails at a question.
     """
     with tempfile.TemporaryDirectory() as folder:
         questions, answers = pathlib.Path(folder, "questions.json"), pathlib.Path(folder, "answers.json")
         questions.write_text(json.dumps([_as_json(artefact) for artefact in artefacts]), encoding="utf-8")
-        _run_reader(questions, answers, where=artefacts[-1]["path"])
+        _run_reader(questions, answers, where=artefacts[-1].path)
         results = json.loads(answers.read_text(encoding="utf-8"))
     for result in results:
         result["answers"] = [
@@ -81,7 +138,7 @@ def _run_reader(questions, answers, where):
         )  # fmt: skip
 
 
-def check(questions, answers, *, where, tolerance=None, min_agreement=None) -> dict:
+def check(questions, answers, *, where, tolerance=None, min_agreement=None, exact=None) -> dict:
     """Compares what an artefact answered with what the model answers: names, shapes, then values.
 
     Strings and integers must be equal. Numbers are compared by their difference; that of values beyond 1 is
@@ -95,49 +152,43 @@ def check(questions, answers, *, where, tolerance=None, min_agreement=None) -> d
             difference is too large, and integers may differ as they come from `argmax`.
         min_agreement: float or None. Lowest share of rows, near ties left out, whose largest value must
             have the same place.
+        exact: bool or None. Whether strings and integers must be equal; None: where there is a tolerance.
     Returns:
-        {"max_difference": float, "agreement": float}.
+        {"max_difference": float, "agreement": float}: the share of all decisions that agree, see
+        `agreement.decisions`.
     Raises:
         ExportError: they differ.
     """
-    differences, agreements, clear = [0.0], {True: [], False: []}, []
+    exact = tolerance is not None if exact is None else exact
+    differences, agreements, clear = [0.0], [], []
     for question, answer in zip(questions, answers, strict=True):
-        _check_form(question, answer, where, exact=tolerance is not None)
+        _check_form(question, answer, where, exact)
         differences.append(_difference(question.expected, answer))
-        agrees, is_clear = _agreement(question.expected, answer)
-        agreements[question.given] += agrees.tolist()
-        clear += agrees[is_clear].tolist()
-    difference = max(differences)
+        for agrees, is_clear in decisions(question.inputs, question.expected, answer):
+            agreements.append(agrees)
+            clear += [agrees.all()] if is_clear.all() else []
+    difference, agreements = max(differences), np.concatenate([[], *agreements])
     if tolerance is not None and not difference <= tolerance:
         raise _differs(where, f"by {difference:.2g}", f"at most {tolerance:g}")
     if min_agreement is not None and clear and not np.mean(clear) >= min_agreement:
         raise _differs(where, f"in {1 - np.mean(clear):.1%} of the rows", f"{min_agreement:.0%} agreement")
     return {
         "max_difference": difference,
-        "agreement": float(np.mean(agreements[True] or agreements[False] or [1.0])),
+        "agreement": float(np.mean(agreements)) if agreements.size else 1.0,
     }
-
-
-def given_scores(questions, answers) -> dict:
-    """{"probe_scores": the `scores` answered to the user's rows, in their order}; {} where there are none."""
-    scores = [
-        row
-        for question, answer in zip(questions, answers, strict=True)
-        if question.given and "scores" in answer
-        for row in answer["scores"].tolist()
-    ]
-    return {"probe_scores": scores} if scores else {}
 
 
 def _as_json(artefact) -> dict:
     questions = [
         {
             "signature": question.signature,
+            "given": question.given,
             "inputs": {name: readback.to_json(array) for name, array in question.inputs.items()},
         }
-        for question in artefact["questions"]
+        for question in artefact.all_questions()
     ]
-    return {**artefact, "path": str(artefact["path"]), "questions": questions}
+    packages = list(artefact.packages)
+    return {"kind": artefact.kind, "path": str(artefact.path), "packages": packages, "questions": questions}
 
 
 def _differs(where, how, expected) -> ExportError:
@@ -170,17 +221,3 @@ def _difference(expected, answer) -> float:
             difference = np.abs(answer[name].astype("float64") - array).max() / max(1.0, np.abs(array).max())
             largest = max(largest, float(difference))
     return largest
-
-
-def _agreement(expected, answer):
-    """Bool arrays (B,): whether every largest value has the same place, and whether none is a near tie."""
-    rows = len(next(iter(expected.values())))
-    agrees, is_clear = np.ones(rows, bool), np.ones(rows, bool)
-    for name, array in expected.items():
-        if array.dtype.kind != "f" or array.ndim < 2 or array.shape[-1] < 2:
-            continue
-        place = array.argmax(-1) == answer[name].argmax(-1)
-        runner_up, best = np.moveaxis(np.sort(array, axis=-1)[..., -2:], -1, 0)
-        agrees &= place.reshape(rows, -1).all(-1)
-        is_clear &= (best - runner_up >= NEAR_TIE).reshape(rows, -1).all(-1)
-    return agrees, is_clear

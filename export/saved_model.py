@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_bert.errors import ExportError
 from keras_bert.export import probes, proof
+from keras_bert.export.proof_file import proof_rows, write_proof
 from keras_bert.export.signatures import DEFAULT, IDS, Served, ids_signature, input_names, text_signatures
 from keras_bert.files.atomic import atomic_folder
 from keras_bert.files.locks import folder_lock
@@ -22,10 +23,10 @@ from keras_bert.files.locks import folder_lock
 TOLERANCE = 1e-5  # the same graph on the same machine; TensorFlow may optimise it differently
 # What the checkpoint format adds to the weights themselves.
 OVERHEAD_FACTOR, OVERHEAD_BYTES = 1.02, 65536
-TEXT_PACKAGES = ["tensorflow_text"]
+TEXT_PACKAGES = ("tensorflow_text",)
 
 
-def write(bert, path, *, columns=None, probe_columns=None) -> dict:
+def write(bert, path, *, columns=None, evaluate=None) -> dict:
     """Writes the next version of a served model.
 
     Args:
@@ -33,8 +34,7 @@ def write(bert, path, *, columns=None, probe_columns=None) -> dict:
         path: path. The folder of versions OUT; OUT-ids lies beside it.
         columns: sequence of str or None. The columns `serving_default` takes; None means those every row
             must have. A task with optional columns has a second signature, see `signatures`.
-        probe_columns: dict of lists of str or None. Rows to compare in addition to the built-in ones; the
-            report then has their `probe_scores`.
+        evaluate: function or None. From the `Bert` to the `Evaluation` that every signature is scored on.
     Returns:
         dict, see `keras_bert.export.export`; besides `ids_path` and `ids_bytes`.
     Raises:
@@ -43,8 +43,13 @@ def write(bert, path, *, columns=None, probe_columns=None) -> dict:
     out = pathlib.Path(path).absolute()
     ids_out = out.with_name(f"{out.name}-ids")
     text, ids = text_signatures(bert, columns), ids_signature(bert)
-    questions = probes.text_questions(bert, {name: input_names(f) for name, f in text.items()}, probe_columns)
-    questions += probes.ids_questions(bert, IDS)
+    columns = {name: input_names(function) for name, function in text.items()}
+    questions, ids_questions = probes.text_questions(bert, columns), probes.ids_questions(bert, IDS)
+    evaluation = None if evaluate is None else evaluate(bert)
+    scored, ids_scored = {}, {}
+    if evaluation is not None:
+        ids_scored = {IDS: evaluation.ids_batches(IDS)}
+        scored = {"text": evaluation.text_batches(columns), **ids_scored}
     served = Served([*text.values(), ids], bert.answerer.tokenizer)
     with folder_lock(out):
         version = _next_version(out, ids_out)
@@ -52,7 +57,19 @@ def write(bert, path, *, columns=None, probe_columns=None) -> dict:
         with atomic_folder(out / version) as stage, atomic_folder(ids_out / version) as ids_stage:
             ops = _save(bert, served, {**text, IDS: ids}, stage)
             _save(bert, Served([ids]), {DEFAULT: ids, IDS: ids}, ids_stage)
-            report = _prove(stage, ids_stage, questions)
+            # The one without tensorflow-text before that is imported.
+            without_text = proof.Artefact("tf_saved_model", ids_stage, (), ids_questions, ids_scored)
+            whole = proof.Artefact(
+                "tf_saved_model", stage, TEXT_PACKAGES, [*questions, *ids_questions], scored
+            )
+            ids_report, report = proof.prove([without_text, whole], evaluation, tolerance=TOLERANCE)
+            report["proof"] = [
+                *proof_rows(f"{out.name}/{version}", "tf_saved_model", _bytes(stage), report),
+                *proof_rows(f"{ids_out.name}/{version}", "tf_saved_model", _bytes(ids_stage), ids_report),
+            ]
+            if evaluation is not None:
+                extra = stage / "assets.extra"
+                write_proof(extra / "proof.json", extra / "proof.txt", evaluation, report["proof"])
             sizes = {"bytes": _bytes(stage), "weights_bytes": _bytes(stage / "variables")}
             ids_bytes = _bytes(ids_stage)
     return {
@@ -107,21 +124,6 @@ def _checked_ops(stage) -> list:
             remedy="use the layers and activations of keras_bert, without jit_compile",
         )  # fmt: skip
     return sorted(ops)
-
-
-def _prove(stage, ids_stage, questions) -> dict:
-    """Reads both folders back in a fresh process: the one without tensorflow-text before that is imported."""
-    in_ids = [question for question in questions if question.signature == IDS]
-    ids_result, result = proof.ask(
-        [
-            {"kind": "tf_saved_model", "path": ids_stage, "packages": [], "questions": in_ids},
-            {"kind": "tf_saved_model", "path": stage, "packages": TEXT_PACKAGES, "questions": questions},
-        ]
-    )
-    proof.check(in_ids, ids_result["answers"], where=ids_stage, tolerance=TOLERANCE)
-    report = proof.check(questions, result["answers"], where=stage, tolerance=TOLERANCE)
-    timing = {name: result[name] for name in ("load_seconds", "latency_ms")}
-    return {**report, **timing, **proof.given_scores(questions, result["answers"])}
 
 
 def _names(function) -> dict:

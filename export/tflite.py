@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_bert.errors import ExportError, MissingExtraError, UsageError
 from keras_bert.export import probes, proof
+from keras_bert.export.proof_file import proof_rows, write_proof
 from keras_bert.export.signatures import DEFAULT, Served, input_names, static_signature
 from keras_bert.files.atomic import atomic_file
 from keras_bert.files.chatter import hidden_chatter
@@ -29,7 +30,7 @@ TOLERANCE = 1e-4
 MIN_AGREEMENT = 0.9
 
 
-def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=None) -> dict:
+def write(bert, path, *, quantize="dynamic_int8", length=None, evaluate=None) -> dict:
     """Writes a `.tflite` file.
 
     Args:
@@ -38,8 +39,7 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=Non
         quantize: str. `"dynamic_int8"`: weights of 8 bits, a quarter of the size and several times as fast;
             or `"float32"`.
         length: int or None. The fixed length L; None means the task's `max_length`.
-        probe_columns: dict of lists of str or None. Rows to compare in addition to the built-in ones; the
-            report then has their `probe_scores`.
+        evaluate: function or None. From the `Bert` to the `Evaluation` that the file is scored on.
     Returns:
         dict, see `keras_bert.export.export`; besides `length`, `quantize`, `labels` and `op_counts`.
     Raises:
@@ -58,14 +58,21 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, probe_columns=Non
     length = _checked_length(bert, length)
     path = pathlib.Path(path).absolute()
     bert = _in_float32(bert)
-    questions = probes.static_questions(bert, DEFAULT, length, probe_columns)
+    questions = probes.static_questions(bert, DEFAULT, length)
+    evaluation = None if evaluate is None else evaluate(bert)
+    scored = {} if evaluation is None else {"ids": evaluation.static_batches(DEFAULT, length)}
+    limits = {"tolerance": TOLERANCE} if quantize == "float32" else {"min_agreement": MIN_AGREEMENT}
     function = static_signature(bert, length)
     with folder_lock(path), atomic_file(path) as stage:
         served = Served([function])
         stage.write_bytes(_convert(served, function, quantize))
         ops, weights_bytes = _contents(stage)
-        report = _prove(stage, questions, exact=quantize == "float32")
+        artefact = proof.Artefact("tflite", stage, (), questions, scored)
+        [report] = proof.prove([artefact], evaluation, **limits)
         size = stage.stat().st_size
+        report["proof"] = proof_rows(path.name, f"tflite {quantize}", size, report)
+        if evaluation is not None:
+            _publish_proof(path, evaluation, report["proof"])
     return {
         "format": "tflite",
         "path": str(path),
@@ -148,10 +155,8 @@ def _contents(file: pathlib.Path):
     return ops, weights
 
 
-def _prove(stage, questions, exact) -> dict:
-    """Reads the file back in a fresh process and compares."""
-    [result] = proof.ask([{"kind": "tflite", "path": stage, "packages": [], "questions": questions}])
-    limits = {"tolerance": TOLERANCE} if exact else {"min_agreement": MIN_AGREEMENT}
-    report = proof.check(questions, result["answers"], where=stage, **limits)
-    timing = {name: result[name] for name in ("load_seconds", "latency_ms")}
-    return {**report, **timing, **proof.given_scores(questions, result["answers"])}
+def _publish_proof(path, evaluation, rows):
+    """`model.proof.json` and `.txt` beside `model.tflite`."""
+    with atomic_file(path.with_suffix(".proof.json")) as json_file:
+        with atomic_file(path.with_suffix(".proof.txt")) as table_file:
+            write_proof(json_file, table_file, evaluation, rows)

@@ -86,19 +86,24 @@ def predict(answerer: Answerer, task, columns: dict, batch_size: int = 32) -> li
         list of dict, one a row.
     """
     check_batch_size(batch_size)
-    count = len(next(iter(columns.values())))
-    lengths = np.zeros(count, np.int64)
-    for values in columns.values():
-        lengths += np.array([sum(map(len, value)) for value in values], np.int64)  # of a text or a list
-    order = np.argsort(lengths, kind="stable")
-    answers = [None] * count
-    for start in range(0, count, batch_size):
-        chosen = order[start : start + batch_size]
+    answers = [None] * len(next(iter(columns.values())))
+    for chosen in by_length(columns, batch_size):
         batch = {name: _string_tensor([values[i] for i in chosen]) for name, values in columns.items()}
         answer = {name: tensor.numpy() for name, tensor in answerer.text(batch).items()}
         for i, row in zip(chosen, task.rows(answer), strict=True):
             answers[i] = row
     return answers
+
+
+def by_length(columns: dict, batch_size: int):
+    """Yields int arrays: the rows in batches of nearly equal length, the shortest first."""
+    count = len(next(iter(columns.values())))
+    lengths = np.zeros(count, np.int64)
+    for values in columns.values():
+        lengths += np.array([sum(map(len, value)) for value in values], np.int64)  # of a text or a list
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, count, batch_size):
+        yield order[start : start + batch_size]
 
 
 def _string_tensor(values):

@@ -1,5 +1,9 @@
 """Writes a model for serving or for devices, and reads it back in a fresh process before it is published.
 
+With --eval_file everything written is scored on its rows; what loses more than --max_metric_drop points of
+the task's main score is not published, and proof.json beside the rest says how it was scored. Without it
+outputs on built-in texts are compared.
+
 tf_saved_model writes OUTPUT_DIR/VERSION/ with a text and an ids signature, and OUTPUT_DIR-ids/VERSION/ for
 runtimes without TensorFlow Text. tflite writes OUTPUT_DIR/model.tflite.
 """
@@ -19,20 +23,30 @@ QUANTIZE = ("dynamic_int8", "float32")
 def define(values):
     """The flags of `export`."""
     options.define_model(values)
+    options.define_data(values)
     flags.DEFINE_enum("format", "tf_saved_model", FORMATS, "of the export", flag_values=values)
     flags.DEFINE_string("output_dir", None, "folder to write into", flag_values=values)
+    flags.DEFINE_string(
+        "eval_file", None, "rows with labels, on which everything written is scored; NAME=FILE,... of parts",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_float(
+        "max_metric_drop", 0.5, "points of the main score that may be lost", lower_bound=0, flag_values=values
+    )
     flags.DEFINE_enum("quantize", "dynamic_int8", QUANTIZE, "weights of a .tflite file", flag_values=values)
 
 
 def run(values, positional):
     """Loads, exports, prints the report."""
-    bert = options.load(values)
+    given = {"format": values.format}
+    if values.eval_file:
+        given["eval_file"] = options.files_by_part(values.eval_file, "eval_file")
+        given |= {"max_metric_drop": values.max_metric_drop, "reading": options.reading(values)}
+    path = pathlib.Path(values.output_dir)
     if values.format == "tflite":
-        path = pathlib.Path(values.output_dir) / "model.tflite"
-        report = bert.export(path, format="tflite", quantize=values.quantize)
-    else:
-        report = bert.export(values.output_dir, format=values.format)
-    from keras_bert.reports.export import export_table
+        path, given["quantize"] = path / "model.tflite", values.quantize
+    report = options.load(values).export(path, **given)
+    from keras_bert.reports.export import export_table, proof_table
 
-    print(export_table([report]))
+    print(proof_table(report["proof"]) if report["proof"] else export_table([report]))
     print(json.dumps(report, ensure_ascii=False))

@@ -53,17 +53,17 @@ def quickstart(
         **run,
     )
     bert, scores = finetune(settings)
-    columns, expected = _eval_columns(bert, settings)
+    columns = _eval_columns(bert, settings)
     latency = _latency(bert, columns)
     table = [_row("Keras", output / "model" / "model.safetensors", scores["accuracy"], latency, 0.0, 1.0)]
     for name, path, options in FORMATS:
         print(f"exporting {name}, and reading it back in a fresh process", file=sys.stderr, flush=True)
-        report = bert.export(output / path, probe_columns=columns, **options)
-        given = np.argmax(report.pop("probe_scores"), axis=-1)
+        report = bert.export(output / path, eval_file=settings.eval_file, reading=settings.reading, **options)
+        proof = report["proof"][0]
         table.append(
             _row(
-                name, report["path"], float(np.mean(given == expected)), report["latency_ms"],
-                report["max_difference"], report["agreement"], size=report["bytes"],
+                name, report["path"], proof["scores"]["accuracy"], report["latency_ms"],
+                proof["max_difference"], proof["agreement"], size=report["bytes"],
             )
         )  # fmt: skip
     print(_rendered(table))
@@ -72,11 +72,9 @@ def quickstart(
 
 
 def _eval_columns(bert, settings):
-    """The evaluation file as text columns, and its labels as ids."""
+    """The evaluation file as text columns."""
     rows = Rows(open_source(settings.eval_file, bert.task, **settings.reading), bert.task)
-    checked = list(rows)
-    texts = {name: [row[name] for row in checked] for name in rows.text_columns}
-    return texts, [row["label"] for row in checked]
+    return rows.texts_of(list(rows.checked()))
 
 
 def _latency(bert, columns) -> float:

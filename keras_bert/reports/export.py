@@ -19,3 +19,32 @@ def export_table(reports) -> str:
     ]
     columns = ["format", "size MB", "load s", "ms, one text", "largest difference", "agreement", "path"]
     return render(columns, rows)
+
+
+def proof_table(rows) -> str:
+    """One line for everything that the rows of an evaluation file were put to.
+
+    Args:
+        rows: the `proof` of a report of `Bert.export`.
+    """
+    metric = rows[0]["metric"]
+    lines = [
+        [
+            f"{row['artefact']} ({row['asked']})",
+            f"{row['bytes'] / 1e6:.1f}",
+            f"{row['load_seconds']:.2f}",
+            f"{row['latency_ms']:.1f}",
+            f"{row['latency_p99_ms']:.1f}",
+            f"{row['examples_per_second']:.0f}",
+            f"{row['score']:.4f}",
+            f"{row['change']:+.2f}",
+            f"{100 * row['agreement']:.2f} %",
+            f"{row['max_difference']:.1e}",
+        ]
+        for row in rows
+    ]
+    columns = [
+        "artefact", "size MB", "load s", "p50 ms", "p99 ms", "examples/s", metric, "points", "agreement",
+        "largest difference",
+    ]  # fmt: skip
+    return render(columns, lines)

@@ -137,6 +137,19 @@ class Task:
         """In graph: the model's outputs -> dense tensors, the outputs of the serving signature."""
         raise NotImplementedError
 
+    def completed(self, answer: dict, features: dict) -> dict:
+        """In graph: an answer to ids alone, and what is known of their text -> the answer to the text.
+
+        This is what is left to do for an application that runs the model without the tokeniser, and how such
+        an export is scored.
+
+        Args:
+            answer: what `answer` makes of `from_ids` features, strings possibly left out; a row for every
+                sequence of `features`, in their order.
+            features: of the texts, as `features` makes them.
+        """
+        return answer
+
     def rows(self, answer: dict) -> list[dict]:
         """NumPy arrays of `answer` -> one dict a row, what `predict` returns."""
         raise NotImplementedError

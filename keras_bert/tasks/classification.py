@@ -13,6 +13,8 @@ from keras_bert.tasks.windows import mean_of_windows, of_windows, window_feature
 from keras_bert.training.losses import SparseCrossentropy
 from keras_bert.training.model import BertModel
 
+_TINY = np.finfo("float32").tiny
+
 
 class Classification(Task):
     """One label for every text or pair of texts.
@@ -111,6 +113,12 @@ class Classification(Task):
             "scores": probabilities,
             **value,
         }
+
+    def completed(self, answer, features):
+        import tensorflow as tf
+
+        # Logits up to a constant of each sequence, which a softmax and a mean over windows leave out.
+        return self.answer(tf.math.log(tf.maximum(answer["scores"], _TINY)), features)
 
     def rows(self, answer):
         rows = [

@@ -98,6 +98,11 @@ class FillMask(Task):
             "count": self._count(features),  # (B,)
         }
 
+    def completed(self, answer, features):
+        import tensorflow as tf
+
+        return {**answer, "pieces": tf.gather(tf.constant(self._vocabulary.pieces), answer["piece_ids"])}
+
     def rows(self, answer):
         rows = []
         for pieces, scores, count in zip(answer["pieces"], answer["scores"], answer["count"], strict=True):

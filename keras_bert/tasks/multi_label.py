@@ -95,6 +95,9 @@ class MultiLabel(Task):
 
         return {"scores": tf.sigmoid(outputs)}  # (B, C)
 
+    def completed(self, answer, features):
+        return {"scores": answer["scores"]}
+
     def rows(self, answer):
         return [
             {

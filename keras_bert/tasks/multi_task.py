@@ -138,13 +138,15 @@ class MultiTask(Task):
             for key, tensor in part.answer(outputs[name], features).items()
         }
 
-    def rows(self, answer):
-        by_part = {
-            name: part.rows(
-                {key.removeprefix(f"{name}_"): a for key, a in answer.items() if key.startswith(f"{name}_")}
-            )
+    def completed(self, answer, features):
+        return {
+            f"{name}_{key}": tensor
             for name, part in self._parts.items()
+            for key, tensor in part.completed(_of_part(answer, name), features).items()
         }
+
+    def rows(self, answer):
+        by_part = {name: part.rows(_of_part(answer, name)) for name, part in self._parts.items()}
         return [dict(zip(by_part, row, strict=True)) for row in zip(*by_part.values(), strict=True)]
 
     def scores_of_parts(self, scores: dict) -> dict:
@@ -163,6 +165,14 @@ class _Part:
 
     def outputs(self, model, features):
         return model({key: features[key] for key in model.input}, training=False)[self._name]
+
+    def completed(self, answer, features):
+        return self._task.completed(_of_part(answer, self._name), features)
+
+
+def _of_part(answer: dict, name: str) -> dict:
+    """The tensors of the whole task's answer that are one part's, under the names they have there."""
+    return {key.removeprefix(f"{name}_"): a for key, a in answer.items() if key.startswith(f"{name}_")}
 
 
 def _encoder_of(encoder):

@@ -80,6 +80,11 @@ class MultipleChoice(Task):
             "scores": tf.nn.softmax(outputs, axis=-1),  # (B, C)
         }
 
+    def completed(self, answer, features):
+        is_there = ops.max(features["padding_mask"], axis=-1) > 0  # (B, C)
+        logits = ops.reshape(answer["score"], ops.shape(is_there))
+        return self.answer(ops.where(is_there, logits, _NEVER), features)
+
     def rows(self, answer):
         return [
             {"choice": int(choice), "scores": [float(p) for p in row]}

@@ -102,6 +102,9 @@ class QuestionAnswering(Task):
             outputs[START], outputs[END], features, self.num_best, self.max_answer_length, self.null_threshold
         )
 
+    def completed(self, answer, features):
+        return self.answer(answer, features)
+
     def rows(self, answer):
         rows = []
         names = ("answer", "start", "end", "score")

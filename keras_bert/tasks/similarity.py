@@ -130,6 +130,14 @@ class Similarity(Task):
         score = ops.sum(first * second, -1) / ops.maximum(lengths, 1e-12)
         return {**answer, "pair_embedding": second, "score": score}  # (B, D), (B,)
 
+    def completed(self, answer, features):
+        if len(features["token_ids"].shape) == 2:
+            return answer
+        vectors = answer["embedding"]  # (B*C, D)
+        return self.answer(
+            ops.reshape(vectors, (-1, features["token_ids"].shape[1], vectors.shape[-1])), features
+        )
+
     def rows(self, answer):
         rows = [{"embedding": vector.tolist()} for vector in answer["embedding"]]
         if "score" in answer:

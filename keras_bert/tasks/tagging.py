@@ -167,6 +167,15 @@ class Tagging(Task):
             return {"tags": tags, "scores": probabilities}  # (B, T), (B, T, C)
         return tagging_graph.spans_of_tags(self.tags, tags, probabilities, units, features)
 
+    def completed(self, answer, features):
+        tags, probabilities = answer["tags"][:, :, None], answer["scores"]  # (W, T, 1), (W, T, C)
+        chosen = self._chosen(features)
+        if chosen is not None:
+            tags, probabilities = (joined_outputs(x, features, chosen) for x in (tags, probabilities))
+            features = joined_features(features, chosen)
+        units = self._unit_starts(features)
+        return tagging_graph.spans_of_tags(self.tags, tags[:, :, 0] * units, probabilities, units, features)
+
     def rows(self, answer):
         if "count" not in answer:  # of ids alone
             return [{"tags": [self.labels[tag] for tag in row]} for row in answer["tags"]]

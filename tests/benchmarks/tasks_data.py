@@ -35,6 +35,10 @@ RUNS = {
             }
         },
     },
+    "sentiment3": {
+        "task": "classification", "num_train_epochs": 2,
+        "task_settings": {"labels": ["negative", "neutral", "positive"], "values": [-1, 0, 1]},
+    },
     "snips": {
         "task": "multi_task", "num_train_epochs": 2, "max_seq_length": 64,
         "task_settings": {"parts": {"intent": {"name": "classification"}, "slots": {"name": "tagging"}}},
@@ -44,7 +48,9 @@ MAIN = {
     "cola": "matthews_correlation", "stsb": "pearson", "wnut": "f1", "wnut_crf": "f1", "cluener": "f1",
     "cluener_crf": "f1", "squad": "f1", "cmrc": "f1", "multi_task": "mean_score", "snips": "mean_score",
 }  # fmt: skip
-WITHOUT_PEER = ("wnut_crf", "cluener_crf", "chnsenticorp", "chnsenticorp_random", "multi_task", "snips")
+WITHOUT_PEER = (
+    "wnut_crf", "cluener_crf", "chnsenticorp", "chnsenticorp_random", "multi_task", "sentiment3", "snips",
+)  # fmt: skip
 
 
 def files(data: pathlib.Path, work: pathlib.Path, name: str) -> dict:
@@ -121,6 +127,21 @@ def _sst2(data, folder):
     return _pairs(folder, "sst2", train, _tsv(data / "glue/SST-2/dev.tsv"), 1, None, ("label", 0))
 
 
+def _sentiment3(data, folder):
+    """The films of SST-2, and sentences of WikiText-2 that judge nothing: half as many."""
+    made = []
+    for part, paths in (("valid", _sst2(data, folder)[0]), ("test", _sst2(data, folder)[1])):
+        with open(paths, encoding="utf-8", newline="") as file:
+            films = list(csv.DictReader(file))
+        text = (data / f"corpora/wikitext-2/{part}.txt").read_text(encoding="utf-8").lower()
+        sentences = [s.strip() for line in text.splitlines() if "=" not in line for s in line.split(" . ")]
+        sentences = [s for s in sentences if 5 <= len(s.split()) <= 40][: len(films) // 2]
+        rows = [(row["text"], ("negative", "positive")[int(row["label"])]) for row in films]
+        rows += [(sentence, "neutral") for sentence in sentences]
+        made.append(_table(folder / f"sentiment3_{part}.csv", [("text", "label"), *rows]))
+    return made
+
+
 def _cola(data, folder):
     train, dev = (_tsv(data / f"glue/CoLA/{name}.tsv") for name in ("train", "dev"))
     return _pairs(folder, "cola", train, dev, 3, None, ("label", 1), header=False)
@@ -167,4 +188,5 @@ def _chnsenticorp(data, folder):
 MAKERS = {
     "sst2": _sst2, "cola": _cola, "mrpc": _mrpc, "rte": _rte, "stsb": _stsb, "wnut": _wnut,
     "cluener": _cluener, "squad": _squad, "cmrc": _cmrc, "chnsenticorp": _chnsenticorp,
+    "sentiment3": _sentiment3,
 }  # fmt: skip

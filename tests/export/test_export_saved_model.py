@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,20 +15,29 @@ from keras_bert.export import export, saved_model
 from keras_bert.export.signatures import DEFAULT, IDS, Served, ids_signature, text_signatures
 from keras_bert.files.locks import folder_lock
 
-ROWS = {"text": ["a film", "b", "zz 我."], "text_pair": ["good", "", "film."]}
+ROWS = {
+    "text": ["a film", "b", "zz 我."],
+    "text_pair": ["good", "", "film."],
+    "label": ["negative", "neither", "positive"],
+}
 
 
 @pytest.fixture(scope="module")
 def report(bert, tmp_path_factory):
     """The report of one true export, with its fresh process."""
-    return bert.export(tmp_path_factory.mktemp("out") / "serving", probe_columns=ROWS)
+    return bert.export(tmp_path_factory.mktemp("out") / "serving", eval_file=ROWS)
 
 
 def test_a_fresh_process_answers_as_the_model(bert, report):
     assert report["max_difference"] <= 1e-5
     assert report["agreement"] == 1.0
-    expected = [row["scores"] for row in bert.predict(ROWS)]
-    np.testing.assert_allclose(report["probe_scores"], expected, atol=1e-5)
+    expected = [row["scores"] for row in bert.predict(ROWS["text"], ROWS["text_pair"])]
+    names = [(row["artefact"], row["asked"], row["change"]) for row in report["proof"]]
+    assert names == [("serving/1", "text", 0), ("serving/1", "ids", 0), ("serving-ids/1", "ids", 0)]
+    assert (
+        json.loads(Path(report["path"], "assets.extra/proof.json").read_text())["artefacts"]
+        == report["proof"]
+    )
     assert np.ptp(np.array(expected)[:, 0]) > 1e-3, "the model answers every text alike, nothing is shown"
 
 
@@ -163,12 +173,9 @@ def test_serving_default_takes_the_columns_it_is_told(bert):
     ("options", "said"),
     [
         ({"format": "onnx"}, "tf_saved_model, tflite"),
-        ({"quantize": "float32"}, "columns, probe_columns"),
+        ({"quantize": "float32"}, "of columns"),
         ({"columns": ["text", "title"]}, "title"),
         ({"columns": ["text_pair"]}, "needs the column 'text'"),
-        ({"probe_columns": {"title": ["a"]}}, "title"),
-        ({"probe_columns": {"text": ["a"], "text_pair": []}}, "length"),
-        ({"probe_columns": {"text": [1]}}, "text"),
     ],
 )
 def test_what_does_not_exist_is_refused(bert, tmp_path, options, said):

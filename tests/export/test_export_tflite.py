@@ -13,7 +13,11 @@ from keras_bert.errors import ExportError, MissingExtraError, OutputError, Usage
 from keras_bert.export import export, tflite
 from keras_bert.export.signatures import Served, static_signature
 
-ROWS = {"text": ["a film", "b", "zz 我."], "text_pair": ["good", "", "film."]}
+ROWS = {
+    "text": ["a film", "b", "zz 我."],
+    "text_pair": ["good", "", "film."],
+    "label": ["negative", "neither", "positive"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,11 @@ def reports(bert, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out")
     return {
         quantize: bert.export(
-            folder / f"{quantize}.tflite", format="tflite", quantize=quantize, probe_columns=ROWS
+            folder / f"{quantize}.tflite",
+            format="tflite",
+            quantize=quantize,
+            eval_file=ROWS,
+            max_metric_drop=100.0,
         )
         for quantize in tflite.QUANTIZE
     }
@@ -30,8 +38,9 @@ def reports(bert, tmp_path_factory):
 
 def test_float32_answers_as_the_model(bert, reports):
     assert reports["float32"]["max_difference"] <= 1e-5
-    expected = [row["scores"] for row in bert.predict(ROWS)]
-    np.testing.assert_allclose(reports["float32"]["probe_scores"], expected, atol=1e-5)
+    [proven] = reports["float32"]["proof"]
+    assert proven["scores"] == {k: v for k, v in bert.evaluate(ROWS).items() if k != "rows"}
+    assert proven["change"] == 0 and proven["max_difference"] <= 1e-5
 
 
 def test_weights_of_8_bits_are_a_quarter_and_answer_nearly_the_same(reports):
@@ -125,7 +134,6 @@ def test_a_missing_reader_is_said_with_the_command_that_installs_it(bert, tmp_pa
         ({"length": 513}, "to 512"),
         ({"length": 4}, "from 5"),
         ({"columns": ["text"]}, "no option 'columns'"),
-        ({"probe_columns": {"title": ["a"]}}, "title"),
     ],
 )
 def test_what_does_not_exist_is_refused(bert, tmp_path, options, said):

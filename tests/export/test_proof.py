@@ -59,13 +59,26 @@ def test_no_number_is_never_agreement():
         check({"scores": SCORES * np.float32(np.inf), "label": LABELS}, min_agreement=0.0)
 
 
-def test_agreement_is_that_of_the_users_rows_where_there_are_some():
-    expected = {"scores": SCORES}
-    questions = [proof.Question("s", {}, expected), proof.Question("s", {}, expected, given=True)]
-    flipped = {"scores": SCORES[:, ::-1]}
-    report = proof.check(questions, [flipped, expected], where="out")
-    assert report["agreement"] == 1.0
-    assert proof.given_scores(questions, [flipped, expected]) == {"probe_scores": SCORES.tolist()}
+def test_only_decisions_about_real_tokens_count():
+    scores = np.array([[[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]], "float32")  # (B, T, C)
+    other = scores.copy()
+    other[0, 2] = 0.3, 0.7
+    ids = {"token_ids": np.ones((1, 3)), "length": np.array([2])}
+    for inputs in ({"padding_mask": np.array([[1, 1, 0]])}, ids):
+        question = proof.Question("s", inputs, {"scores": scores})
+        report = proof.check([question], [{"scores": other}], where="out", min_agreement=1.0)
+        assert report["agreement"] == 1.0
+    question = proof.Question("s", {"text": np.array([b"a"], object)}, {"scores": scores})
+    assert proof.check([question], [{"scores": other}], where="out")["agreement"] == pytest.approx(2 / 3)
+
+
+def test_an_embedding_is_the_same_by_its_direction_not_by_its_largest_value():
+    question = proof.Question("s", {}, {"embedding": np.array([[0.6, 0.61, 0.5]], "float32")})
+    near = {"embedding": np.array([[0.61, 0.6, 0.5]], "float32")}
+    assert proof.check([question], [near], where="out", min_agreement=1.0)["agreement"] == 1.0
+    far = {"embedding": np.array([[0.1, 0.9, -0.4]], "float32")}
+    with pytest.raises(ExportError, match="100.0% of the rows"):
+        proof.check([question], [far], where="out", min_agreement=0.9)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,7 @@ def test_tensors_travel_between_processes_exactly(array):
 
 
 def test_an_artefact_that_cannot_be_opened_is_said(tmp_path):
-    artefact = {"kind": "tflite", "path": tmp_path / "no.tflite", "packages": [], "questions": []}
+    artefact = proof.Artefact("tflite", tmp_path / "no.tflite", (), [])
     with pytest.raises(ExportError, match="cannot be read back.*no.tflite"):
         proof.ask([artefact])
 
