@@ -60,7 +60,7 @@ def token_classification(encoder, config, *, num_labels) -> keras.Model:
 
 def question_answering(encoder, config) -> keras.Model:
     """Where the answer begins and ends: {start_logits (B, T), end_logits (B, T)}; padding has scores too."""
-    ends = Classifier(2, 0.0, config.initializer_range, name="question_answering")
+    ends = Classifier(2, 0.0, name="question_answering")
     start, end = ops.unstack(ends(encoder.output["sequence_output"]), axis=-1)  # 2 x (B, T)
     return keras.Model(encoder.input, {"start_logits": start, "end_logits": end}, name="question_answering")
 
@@ -172,4 +172,4 @@ def _pooled(encoder):
 
 
 def _classifier(num_labels, config):
-    return Classifier(num_labels, config.head_dropout, config.initializer_range, name="classifier")
+    return Classifier(num_labels, config.head_dropout, name="classifier")

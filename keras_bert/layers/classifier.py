@@ -3,7 +3,7 @@
 import keras
 
 from keras_bert.layers.dropout import Dropout
-from keras_bert.layers.initial import TruncatedNormal
+from keras_bert.layers.initial import HeadNormal, TruncatedNormal
 from keras_bert.layers.projection import Projection
 
 
@@ -14,17 +14,19 @@ class Classifier(Projection):
     Args:
         units: int. Classes C.
         dropout: float in [0, 1).
-        initializer_range: float. Standard deviation of the truncated normal of a new kernel.
+        initializer_range: float or None. Standard deviation of the truncated normal of a new kernel. None:
+            see `HeadNormal`.
     Call arguments:
         inputs: float tensor (..., D).
     Returns:
         float32 tensor (..., C).
     """
 
-    def __init__(self, units, dropout=0.1, initializer_range=0.02, **kwargs):
+    def __init__(self, units, dropout=0.1, initializer_range=None, **kwargs):
         # float32: a softmax over bfloat16 logits has two significant digits.
         kwargs.setdefault("dtype", "float32")
-        kwargs.setdefault("kernel_initializer", TruncatedNormal(stddev=initializer_range))
+        initializer = HeadNormal() if initializer_range is None else TruncatedNormal(initializer_range)
+        kwargs.setdefault("kernel_initializer", initializer)
         super().__init__(units, **kwargs)
         self.dropout = dropout
         self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")

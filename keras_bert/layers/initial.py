@@ -37,3 +37,18 @@ class TruncatedNormal(keras.initializers.TruncatedNormal):
 
     def get_config(self):
         return {name: value for name, value in super().get_config().items() if name != "mean"}
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class HeadNormal(keras.initializers.LecunNormal):
+    """A normal distribution of deviation 1 / sqrt(inputs), as the new heads of fine-tuning begin.
+
+    BERT's own 0.02 makes logits that hardly differ, and an encoder that hears little from its head for the
+    first tens of steps; measured in BUILD_NOTES ("How a new head begins").
+
+    Args:
+        seed: int or None.
+    """
+
+    def __call__(self, shape, dtype=None):
+        return unset(shape, dtype) if _blank.get() else super().__call__(shape, dtype)

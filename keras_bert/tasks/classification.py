@@ -91,9 +91,7 @@ class Classification(Task):
         return of_windows(row["label"], row["sample_weight"], features)  # (W,), (W,)
 
     def head(self, encoder, config):
-        classifier = Classifier(
-            len(self._labels), config.head_dropout, config.initializer_range, name="classifier"
-        )
+        classifier = Classifier(len(self._labels), config.head_dropout, name="classifier")
         logits = classifier(encoder.output["pooled_output"])  # (B, C)
         return BertModel(encoder.input, logits, name=self.name).with_defaults(
             loss=SparseCrossentropy,

@@ -81,9 +81,7 @@ class MultiLabel(Task):
         return row["labels"], row["sample_weight"]  # (B, C), (B,)
 
     def head(self, encoder, config):
-        classifier = Classifier(
-            len(self._labels), config.head_dropout, config.initializer_range, name="classifier"
-        )
+        classifier = Classifier(len(self._labels), config.head_dropout, name="classifier")
         logits = classifier(encoder.output["pooled_output"])  # (B, C)
         return BertModel(encoder.input, logits, name=self.name).with_defaults(
             loss=lambda: RowLoss(keras.losses.BinaryCrossentropy(from_logits=True)),

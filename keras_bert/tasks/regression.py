@@ -42,7 +42,7 @@ class Regression(Task):
         return row["score"], row["sample_weight"]  # (B,), (B,)
 
     def head(self, encoder, config):
-        regressor = Classifier(1, config.head_dropout, config.initializer_range, name="classifier")
+        regressor = Classifier(1, config.head_dropout, name="classifier")
         score = regressor(encoder.output["pooled_output"])  # (B, 1)
         return BertModel(encoder.input, score, name=self.name).with_defaults(
             loss=lambda: RowLoss(keras.losses.MeanSquaredError()),

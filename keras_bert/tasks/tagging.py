@@ -141,9 +141,7 @@ class Tagging(Task):
         return over_windows(tags, mask, chosen), over_windows(weights, mask, chosen)  # (W, T) each
 
     def head(self, encoder, config):
-        classifier = Classifier(
-            len(self.labels), config.head_dropout, config.initializer_range, name="classifier"
-        )
+        classifier = Classifier(len(self.labels), config.head_dropout, name="classifier")
         outputs = classifier(encoder.output["sequence_output"])  # (B, T, C)
         if not self.crf:
             loss = SparseCrossentropy

@@ -19,6 +19,13 @@ def test_weights_begin_as_a_normal_distribution_cut_at_two_deviations():
     assert kernel.std() == pytest.approx(0.02 * 0.8796, rel=0.02)
 
 
+def test_a_new_head_has_outputs_as_wide_as_its_inputs():
+    layer = Classifier(500)
+    assert kernel_of(layer).std() == pytest.approx(1 / 8, rel=0.02)  # of 64 inputs
+    loaded = Classifier.from_config(layer.get_config())
+    assert type(loaded.kernel_initializer) is initial.HeadNormal
+
+
 def test_blank_weights_draw_no_numbers(monkeypatch):
     monkeypatch.setattr(initial, "unset", lambda shape, dtype: keras.ops.full(shape, 7.0, dtype))
     with blank_weights():
