@@ -1,10 +1,10 @@
 """`proof.json`, and the same as a table: how an export was scored before it was published."""
 
 import datetime
-import hashlib
 import json
 import pathlib
 
+from keras_bert.files.manifest import sha256_of
 from keras_bert.reports.export import proof_table
 
 
@@ -54,5 +54,5 @@ def _of_source(source) -> dict:
         return {"files": {name: _of_source(one) for name, one in source.items()}}
     if isinstance(source, str | pathlib.Path):
         path = pathlib.Path(source)
-        return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        return {"file": path.name, "sha256": sha256_of(path)}
     return {"source": type(source).__name__}

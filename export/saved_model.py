@@ -7,6 +7,7 @@ Beside each graph, `assets.extra/` holds what a client needs to make ids and to 
 the tokeniser's settings, the labels.
 """
 
+import dataclasses
 import json
 import pathlib
 
@@ -14,7 +15,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_bert.errors import ExportError
-from keras_bert.export import probes, proof
+from keras_bert.export import probes, proof, serving
 from keras_bert.export.proof_file import proof_rows, write_proof
 from keras_bert.export.signatures import DEFAULT, IDS, Served, ids_signature, input_names, text_signatures
 from keras_bert.files.atomic import atomic_folder
@@ -44,45 +45,53 @@ def write(bert, path, *, columns=None, evaluate=None) -> dict:
     ids_out = out.with_name(f"{out.name}-ids")
     text, ids = text_signatures(bert, columns), ids_signature(bert)
     columns = {name: input_names(function) for name, function in text.items()}
-    questions, ids_questions = probes.text_questions(bert, columns), probes.ids_questions(bert, IDS)
+    ids_questions = probes.ids_questions(bert, IDS)
+    questions = [*probes.text_questions(bert, columns), *ids_questions]
     evaluation = None if evaluate is None else evaluate(bert)
-    scored, ids_scored = {}, {}
-    if evaluation is not None:
-        ids_scored = {IDS: evaluation.ids_batches(IDS)}
-        scored = {"text": evaluation.text_batches(columns), **ids_scored}
+    ids_scored = {} if evaluation is None else {IDS: evaluation.ids_batches(IDS)}
+    scored = {} if evaluation is None else {"text": evaluation.text_batches(columns), **ids_scored}
     served = Served([*text.values(), ids], bert.answerer.tokenizer)
+    signatures = {**text, IDS: ids}
     with folder_lock(out):
         version = _next_version(out, ids_out)
         # Left in reverse order: the version clients look for appears last.
         with atomic_folder(out / version) as stage, atomic_folder(ids_out / version) as ids_stage:
-            ops = _save(bert, served, {**text, IDS: ids}, stage)
-            _save(bert, Served([ids]), {DEFAULT: ids, IDS: ids}, ids_stage)
+            ops = _save(bert, served, signatures, questions, stage)
+            _save(bert, Served([ids]), {DEFAULT: ids, IDS: ids}, _by_default(ids_questions), ids_stage)
             # The one without tensorflow-text before that is imported.
             without_text = proof.Artefact("tf_saved_model", ids_stage, (), ids_questions, ids_scored)
-            whole = proof.Artefact(
-                "tf_saved_model", stage, TEXT_PACKAGES, [*questions, *ids_questions], scored
-            )
+            whole = proof.Artefact("tf_saved_model", stage, TEXT_PACKAGES, questions, scored)
             ids_report, report = proof.prove([without_text, whole], evaluation, tolerance=TOLERANCE)
             report["proof"] = [
                 *proof_rows(f"{out.name}/{version}", "tf_saved_model", _bytes(stage), report),
                 *proof_rows(f"{ids_out.name}/{version}", "tf_saved_model", _bytes(ids_stage), ids_report),
             ]
-            if evaluation is not None:
-                extra = stage / "assets.extra"
-                write_proof(extra / "proof.json", extra / "proof.txt", evaluation, report["proof"])
+            for folder in (stage, ids_stage):
+                if evaluation is not None:
+                    extra = folder / "assets.extra"
+                    write_proof(extra / "proof.json", extra / "proof.txt", evaluation, report["proof"])
+                serving.write_manifest(folder)
             sizes = {"bytes": _bytes(stage), "weights_bytes": _bytes(stage / "variables")}
             ids_bytes = _bytes(ids_stage)
+        names = {name: _names(function) for name, function in signatures.items()}
+        serving.write_around(out, version, bert.task, names)
+        serving.write_around(ids_out, version, bert.task, {DEFAULT: names[IDS], IDS: names[IDS]})
     return {
         "format": "tf_saved_model",
         "path": str(out / version),
         **sizes,
         "parameters": served.num_parameters,
         **report,
-        "signatures": {name: _names(function) for name, function in {**text, IDS: ids}.items()},
+        "signatures": names,
         "ops": ops,
         "ids_path": str(ids_out / version),
         "ids_bytes": ids_bytes,
     }
+
+
+def _by_default(questions) -> list:
+    """The same questions, put to the default signature, and then as they are."""
+    return [*(dataclasses.replace(question, signature=DEFAULT) for question in questions), *questions]
 
 
 def _next_version(*folders) -> str:
@@ -91,7 +100,7 @@ def _next_version(*folders) -> str:
     return str(1 + max((int(name) for name in names if name.isascii() and name.isdigit()), default=0))
 
 
-def _save(bert, served, signatures, stage) -> list:
+def _save(bert, served, signatures, questions, stage) -> list:
     """Writes one SavedModel and what lies beside it; returns the names of its operations."""
     tf.saved_model.save(served, str(stage), signatures=signatures)
     extra = stage / "assets.extra"
@@ -100,6 +109,8 @@ def _save(bert, served, signatures, stage) -> list:
     if bert.task.labels is not None:
         labels = json.dumps(list(bert.task.labels), ensure_ascii=False, indent=1)
         (extra / "labels.json").write_text(labels, encoding="utf-8")
+    serving.write_requests(stage, questions)
+    serving.write_batching(stage, pads_inputs=not bert.task.list_columns)
     stored = _bytes(stage / "variables")
     if stored > OVERHEAD_FACTOR * served.num_bytes + OVERHEAD_BYTES:
         raise ExportError(
