@@ -107,8 +107,9 @@ def test_versions_count_up_and_nothing_else_is_left(bert, tmp_path, no_process):
     (tmp_path / "serving-ids" / "7").mkdir()  # the two folders have the same version, also where one is ahead
     assert bert.export(tmp_path / "serving")["path"] == str(tmp_path / "serving" / "8")
     assert sorted(os.listdir(tmp_path)) == ["serving", "serving-ids"]
-    assert sorted(os.listdir(tmp_path / "serving")) == ["1", "8"]
-    assert sorted(os.listdir(tmp_path / "serving-ids")) == ["1", "7", "8"]
+    around = ["README.md", "client.py", "models.config"]
+    assert sorted(os.listdir(tmp_path / "serving")) == ["1", "8", *around]
+    assert sorted(os.listdir(tmp_path / "serving-ids")) == ["1", "7", "8", *around]
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -148,7 +149,7 @@ def test_weights_stored_twice_are_refused(bert, tmp_path):
     served = Served([ids])
     served.model = bert.model
     with pytest.raises(ExportError, match="more than once"):
-        saved_model._save(bert, served, {IDS: ids}, tmp_path)
+        saved_model._save(bert, served, {IDS: ids}, [], tmp_path)
 
 
 @pytest.mark.parametrize(("jit_compile", "fault"), [(False, "Erfc"), (True, "XLA")])
