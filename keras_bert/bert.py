@@ -13,7 +13,7 @@ from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.encoder import bert_encoder
 from keras_bert.errors import UsageError
 from keras_bert.heads import head_model
-from keras_bert.inference import Answerer, embed, predict, text_columns
+from keras_bert.inference import Answerer, embed, predict, text_columns, with_a_token
 from keras_bert.layers import blank_weights
 from keras_bert.saving import save
 from keras_bert.tasks import task_class
@@ -93,7 +93,7 @@ class Bert:
     def answerer(self) -> Answerer:
         """Text to answer and ids to answer as graph functions; what `export` writes."""
         self._need_task()
-        return Answerer(self.model, self.task, self._in_graph)
+        return Answerer(self.model, self.task, self._in_graph, self.config)
 
     @functools.cached_property
     def _in_graph(self):
@@ -140,7 +140,7 @@ class Bert:
         """
         texts = [texts] if isinstance(texts, str) else texts
         text_pair = [text_pair] if isinstance(text_pair, str) else text_pair
-        outputs = self.encoder(self.preprocess(texts, text_pair), training=False)
+        outputs = self.encoder(with_a_token(self.preprocess(texts, text_pair)), training=False)
         return {name: np.asarray(value).astype("float32") for name, value in outputs.items()}
 
     def embed(self, texts, *, batch_size=32) -> np.ndarray:

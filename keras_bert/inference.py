@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_bert.data.pipeline import check_batch_size
 from keras_bert.errors import DataError
-from keras_bert.features import tensor_specs
+from keras_bert.features import FEATURES, tensor_specs
 
 
 class Answerer(tf.Module):
@@ -15,14 +15,15 @@ class Answerer(tf.Module):
         model: `BertModel`.
         task: Task.
         tokenizer: `InGraphTokenizer`.
+        config: BertConfig.
     """
 
-    def __init__(self, model, task, tokenizer):
+    def __init__(self, model, task, tokenizer, config):
         super().__init__(name="answerer")
         self.tokenizer = tokenizer  # tracked: a SavedModel must carry its tables
         # Held out of sight of TensorFlow's tracking: a SavedModel that tracks a Keras model stores every
         # weight twice. The functions capture the variables all the same.
-        self._held = _Held(model=model, task=task, texts={})
+        self._held = _Held(model=model, task=task, model_config=config, texts={})
         self.ids = tf.function(self._ids, input_signature=list(self.id_specs().values()))
 
     @staticmethod
@@ -45,14 +46,23 @@ class Answerer(tf.Module):
         """int32 (B, T), (B, T), (B,) -> the task's answer; the padding mask is rebuilt from `length`.
 
         A server pads a mask with its first element, a 1, and padding would be read as text; a length cannot
-        be padded wrongly.
+        be padded wrongly. A server also joins requests: what is wrong with one of them must not fail the
+        others, so that nothing here fails. An id that is none is read as [UNK], a segment as 0 or 1, and
+        what is longer than the model reads is truncated.
         """
-        mask = tf.sequence_mask(length, tf.shape(token_ids)[1], dtype=tf.int32)
-        features = {"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": mask}
+        config = self._held.model_config
+        token_ids = token_ids[:, : config.max_sequence_length]
+        segment_ids = segment_ids[:, : config.max_sequence_length]
+        is_piece = (token_ids >= 0) & (token_ids < self.tokenizer.num_pieces)
+        features = {
+            "token_ids": tf.where(is_piece, token_ids, self.tokenizer.unk_id),
+            "segment_ids": tf.clip_by_value(segment_ids, 0, config.num_segments - 1),
+            "padding_mask": tf.sequence_mask(length, tf.shape(token_ids)[1], dtype=tf.int32),
+        }
         return self._answer(self._held.task.from_ids(features))
 
     def _answer(self, features: dict) -> dict:
-        task = self._held.task
+        task, features = self._held.task, with_a_token(features)
         return task.answer(task.outputs(self._held.model, features), features)
 
 
@@ -61,6 +71,17 @@ def text_specs(task, columns) -> dict:
     return {
         name: tf.TensorSpec([None, None] if name in task.list_columns else [None], tf.string, name=name)
         for name in columns
+    }
+
+
+def with_a_token(features: dict) -> dict:
+    """The features with a token at least: a batch of no rows has none, and nothing could be pooled."""
+    missing = tf.cast(tf.shape(features["token_ids"])[-1] == 0, tf.int32)
+    return {
+        name: tf.pad(tensor, [*[[0, 0]] * (tensor.shape.rank - 1), [0, missing]])
+        if FEATURES[name].shape == ("B", "T")
+        else tensor
+        for name, tensor in features.items()
     }
 
 

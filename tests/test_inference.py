@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_every_task import EXAMPLES
 
 import keras_bert as kb
 from keras_bert.errors import DataError
@@ -126,3 +127,31 @@ def test_mixed_bfloat16_answers_as_float32_does(bert):
 def test_a_batch_size_that_is_no_count_is_refused(bert, batch_size):
     with pytest.raises(DataError, match="batch size is"):
         bert.predict(TEXTS, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "pretraining"])
+def test_a_batch_of_no_rows_has_no_answers(name):
+    settings, *_ = EXAMPLES[name]
+    config = kb.BertConfig(len(PIECES), 1, 2, 8, 16, max_sequence_length=16)
+    bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), name, **settings)
+    lists = bert.task.list_columns
+    texts = [tf.zeros([0, 0] if c in lists else [0], tf.string) for c in (*bert.task.columns, *lists)]
+    assert all(tensor.shape[0] == 0 for tensor in bert.serve(*texts).values())
+    none = tf.zeros([0, 0], tf.int32)
+    assert all(
+        tensor.shape[0] == 0 for tensor in bert.answerer.ids(none, none, tf.zeros([0], tf.int32)).values()
+    )
+    assert bert.encode([])["pooled_output"].shape == (0, 8)
+
+
+def test_a_request_of_wrong_ids_leaves_its_neighbour_alone():
+    config = kb.BertConfig(len(PIECES), 2, 2, 8, 16, max_sequence_length=16, initializer_range=0.3)
+    bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), "classification", labels=["a", "b"])
+    right = bert.preprocess(tf.constant(["a warm film"]))["token_ids"]
+    alone = bert.answerer.ids(right, tf.zeros_like(right), tf.constant([5]))["scores"].numpy()
+    for wrong in ([99_999, -7, 2**31 - 1], [2] * 40, [4]):
+        both = tf.ragged.constant([right[0].numpy().tolist(), wrong]).to_tensor(7)
+        segments = tf.where(tf.range(2)[:, None] == 1, -3, tf.zeros_like(both))
+        answer = bert.answerer.ids(both, segments, tf.constant([5, 1_000]))["scores"].numpy()
+        np.testing.assert_allclose(answer[:1], alone, atol=1e-6)
+        assert np.isfinite(answer).all()

@@ -40,6 +40,8 @@ class MultipleChoice(Task):
 
         choices = columns["choices"]
         choices = choices.to_tensor("") if isinstance(choices, tf.RaggedTensor) else choices  # (B, C)
+        # A batch without any choice gets an empty one, for something has to be chosen.
+        choices = tf.pad(choices, [[0, 0], [0, tf.cast(tf.shape(choices)[1] == 0, tf.int32)]])
         batch, count = tf.shape(choices)[0], tf.shape(choices)[1]
         texts = tf.repeat(columns["text"], count)  # (B*C,)
         flat = tokenizer.features(texts, tf.reshape(choices, [-1]), max_length=self.max_length)

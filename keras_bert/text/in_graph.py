@@ -65,6 +65,7 @@ class InGraphTokenizer(tf.Module):
         check_sizes(spelling.pieces, vocabulary)
         self.max_length = tokenizer.max_length
         self.pad_id, self.cls_id, self.sep_id = vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id
+        self.unk_id, self.num_pieces = vocabulary.unk_id, len(vocabulary)
         self._lowercase = tokenizer.lowercase
         breaks = _ASCII_BREAKS + calm_characters(*options, tokenizer.split_chinese, spelling.letters)
         word = f"{_ASCII_LETTER}{{0,{MAX_WORD_LENGTH}}}"

@@ -138,7 +138,7 @@ def test_the_head_is_named_as_the_checkpoint_names_it():
     }
 
 
-def test_new_head_weights_have_the_initializer_range_of_the_config():
-    config = kb.BertConfig(30, 1, 2, 8, 16, initializer_range=0.3)
-    model = Classification(["a", "b"], max_length=16).head(kb.bert_encoder(config), config)
-    assert model.get_layer("classifier").kernel_initializer.stddev == 0.3
+def test_a_new_head_begins_as_its_width_asks_not_as_the_encoder():
+    config = kb.BertConfig(30, 1, 2, 64, 16, initializer_range=0.3)
+    model = Classification([str(i) for i in range(300)], max_length=16).head(kb.bert_encoder(config), config)
+    assert np.std(model.get_layer("classifier").kernel) == pytest.approx(1 / 8, rel=0.03)
