@@ -27,7 +27,7 @@ OVERHEAD_FACTOR, OVERHEAD_BYTES = 1.02, 65536
 TEXT_PACKAGES = ("tensorflow_text",)
 
 
-def write(bert, path, *, columns=None, evaluate=None) -> dict:
+def write(bert, path, *, columns=None, in_graph_batching=False, evaluate=None) -> dict:
     """Writes the next version of a served model.
 
     Args:
@@ -35,6 +35,8 @@ def write(bert, path, *, columns=None, evaluate=None) -> dict:
         path: path. The folder of versions OUT; OUT-ids lies beside it.
         columns: sequence of str or None. The columns `serving_default` takes; None means those every row
             must have. A task with optional columns has a second signature, see `signatures`.
+        in_graph_batching: bool. Requests that come together are joined in the graph itself, for servers that
+            do not join them, see `keras_bert.export.batching`.
         evaluate: function or None. From the `Bert` to the `Evaluation` that every signature is scored on.
     Returns:
         dict, see `keras_bert.export.export`; besides `ids_path` and `ids_bytes`.
@@ -43,7 +45,8 @@ def write(bert, path, *, columns=None, evaluate=None) -> dict:
     """
     out = pathlib.Path(path).absolute()
     ids_out = out.with_name(f"{out.name}-ids")
-    text, ids = text_signatures(bert, columns), ids_signature(bert)
+    text = text_signatures(bert, columns, in_graph_batching)
+    ids = ids_signature(bert, in_graph_batching)
     columns = {name: input_names(function) for name, function in text.items()}
     ids_questions = probes.ids_questions(bert, IDS)
     questions = [*probes.text_questions(bert, columns), *ids_questions]

@@ -12,6 +12,7 @@ have the names of the task's answer everywhere.
 import tensorflow as tf
 
 from keras_bert.errors import UsageError
+from keras_bert.export.batching import joined, joined_ids
 from keras_bert.features import ENCODER_FEATURES, tensor_specs
 from keras_bert.inference import text_specs
 
@@ -48,13 +49,14 @@ class Served(tf.Module):
         return sum(variable.shape.num_elements() * variable.dtype.size for variable in self.weights)
 
 
-def text_signatures(bert, columns=None) -> dict:
+def text_signatures(bert, columns=None, in_graph_batching=False) -> dict:
     """Concrete functions from string columns (B,) to the answer, by signature name.
 
     Args:
         bert: `Bert` with a task.
         columns: sequence of str or None. The columns `serving_default` takes; None means those that every
             row must have.
+        in_graph_batching: bool. Join requests in the graph, see `batching`.
     Raises:
         UsageError: a column the task does not have, or a required one left out.
     """
@@ -74,19 +76,23 @@ def text_signatures(bert, columns=None) -> dict:
     for others in (required, known):
         if set(others) != set(default):
             names["_".join(others)] = others
-    functions = {name: _text_function(bert, columns) for name, columns in names.items()}
+    functions = {name: _text_function(bert, columns, in_graph_batching) for name, columns in names.items()}
     for part in task.parts:
         one = bert.part(part)
         known = (*one.task.columns, *one.task.optional_columns)
         for columns in dict.fromkeys((one.task.columns, known)):
             name = part if columns == one.task.columns else f"{part}_{'_'.join(columns)}"
-            functions[name] = _text_function(one, columns)
+            functions[name] = _text_function(one, columns, in_graph_batching)
     return functions
 
 
-def ids_signature(bert):
+def ids_signature(bert, in_graph_batching=False):
     """The concrete function from ids and lengths to the answer; the padding mask is rebuilt inside."""
-    return bert.answerer.ids.get_concrete_function()
+    if not in_graph_batching:
+        return bert.answerer.ids.get_concrete_function()
+    specs = bert.answerer.id_specs()
+    run = joined_ids(lambda ids: bert.answerer.ids(**ids), specs, bert.config.max_sequence_length)
+    return _named(run, specs)
 
 
 def static_signature(bert, length: int):
@@ -115,8 +121,15 @@ def input_names(function) -> list:
     return [*(spec.name for spec in positional), *by_name]
 
 
-def _text_function(bert, columns):
-    def answer(**texts):
-        return bert.answerer.text(texts)
+def _text_function(bert, columns, in_graph_batching):
+    specs = text_specs(bert.task, columns)
+    return _named(joined(bert.answerer.text, specs) if in_graph_batching else bert.answerer.text, specs)
 
-    return tf.function(answer).get_concrete_function(**text_specs(bert.task, columns))
+
+def _named(function, specs):
+    """The concrete function of a function of a dict, that takes the tensors by name."""
+
+    def answer(**tensors):
+        return function(tensors)
+
+    return tf.function(answer).get_concrete_function(**specs)
