@@ -7,7 +7,6 @@ Beside each graph, `assets.extra/` holds what a client needs to make ids and to 
 the tokeniser's settings, the labels.
 """
 
-import dataclasses
 import json
 import pathlib
 
@@ -15,9 +14,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_bert.errors import ExportError
-from keras_bert.export import probes, proof, serving
+from keras_bert.export import proof, serving
+from keras_bert.export.plan import planned
 from keras_bert.export.proof_file import proof_rows, write_proof
-from keras_bert.export.signatures import DEFAULT, IDS, Served, ids_signature, input_names, text_signatures
+from keras_bert.export.signatures import IDS, Served, input_names
 from keras_bert.files.atomic import atomic_folder
 from keras_bert.files.locks import folder_lock
 
@@ -27,7 +27,9 @@ OVERHEAD_FACTOR, OVERHEAD_BYTES = 1.02, 65536
 TEXT_PACKAGES = ("tensorflow_text",)
 
 
-def write(bert, path, *, columns=None, in_graph_batching=False, evaluate=None) -> dict:
+def write(
+    bert, path, *, columns=None, signature_names=None, examples=False, in_graph_batching=False, evaluate=None
+) -> dict:
     """Writes the next version of a served model.
 
     Args:
@@ -35,6 +37,9 @@ def write(bert, path, *, columns=None, in_graph_batching=False, evaluate=None) -
         path: path. The folder of versions OUT; OUT-ids lies beside it.
         columns: sequence of str or None. The columns `serving_default` takes; None means those every row
             must have. A task with optional columns has a second signature, see `signatures`.
+        signature_names: str or None. `"huggingface"` or `"google"`: `serving_default` takes ids and answers
+            logits by that library's names, see `foreign`; the texts' signature is then named by its columns.
+        examples: bool. Also a signature of `tf.Example`s for the server's Classify or Regress.
         in_graph_batching: bool. Requests that come together are joined in the graph itself, for servers that
             do not join them, see `keras_bert.export.batching`.
         evaluate: function or None. From the `Bert` to the `Evaluation` that every signature is scored on.
@@ -45,25 +50,22 @@ def write(bert, path, *, columns=None, in_graph_batching=False, evaluate=None) -
     """
     out = pathlib.Path(path).absolute()
     ids_out = out.with_name(f"{out.name}-ids")
-    text = text_signatures(bert, columns, in_graph_batching)
-    ids = ids_signature(bert, in_graph_batching)
-    columns = {name: input_names(function) for name, function in text.items()}
-    ids_questions = probes.ids_questions(bert, IDS)
-    questions = [*probes.text_questions(bert, columns), *ids_questions]
+    plan = planned(bert, columns, signature_names, examples, in_graph_batching)
     evaluation = None if evaluate is None else evaluate(bert)
     ids_scored = {} if evaluation is None else {IDS: evaluation.ids_batches(IDS)}
-    scored = {} if evaluation is None else {"text": evaluation.text_batches(columns), **ids_scored}
-    served = Served([*text.values(), ids], bert.answerer.tokenizer)
-    signatures = {**text, IDS: ids}
+    scored = {} if evaluation is None else {"text": evaluation.text_batches(plan.columns), **ids_scored}
+    served = Served(plan.functions.values(), bert.answerer.tokenizer)
     with folder_lock(out):
         version = _next_version(out, ids_out)
         # Left in reverse order: the version clients look for appears last.
         with atomic_folder(out / version) as stage, atomic_folder(ids_out / version) as ids_stage:
-            ops = _save(bert, served, signatures, questions, stage)
-            _save(bert, Served([ids]), {DEFAULT: ids, IDS: ids}, _by_default(ids_questions), ids_stage)
+            ops = _save(bert, served, plan.functions, plan.questions, stage)
+            _set_methods(stage, plan.methods)
+            ids_served = Served(plan.ids_functions.values())
+            _save(bert, ids_served, plan.ids_functions, plan.ids_questions, ids_stage)
             # The one without tensorflow-text before that is imported.
-            without_text = proof.Artefact("tf_saved_model", ids_stage, (), ids_questions, ids_scored)
-            whole = proof.Artefact("tf_saved_model", stage, TEXT_PACKAGES, questions, scored)
+            without_text = proof.Artefact("tf_saved_model", ids_stage, (), plan.ids_questions, ids_scored)
+            whole = proof.Artefact("tf_saved_model", stage, TEXT_PACKAGES, plan.questions, scored)
             ids_report, report = proof.prove([without_text, whole], evaluation, tolerance=TOLERANCE)
             report["proof"] = [
                 *proof_rows(f"{out.name}/{version}", "tf_saved_model", _bytes(stage), report),
@@ -76,9 +78,9 @@ def write(bert, path, *, columns=None, in_graph_batching=False, evaluate=None) -
                 serving.write_manifest(folder)
             sizes = {"bytes": _bytes(stage), "weights_bytes": _bytes(stage / "variables")}
             ids_bytes = _bytes(ids_stage)
-        names = {name: _names(function) for name, function in signatures.items()}
+        names, ids_names = _names(plan.functions), _names(plan.ids_functions)
         serving.write_around(out, version, bert.task, names)
-        serving.write_around(ids_out, version, bert.task, {DEFAULT: names[IDS], IDS: names[IDS]})
+        serving.write_around(ids_out, version, bert.task, ids_names)
     return {
         "format": "tf_saved_model",
         "path": str(out / version),
@@ -90,11 +92,6 @@ def write(bert, path, *, columns=None, in_graph_batching=False, evaluate=None) -
         "ids_path": str(ids_out / version),
         "ids_bytes": ids_bytes,
     }
-
-
-def _by_default(questions) -> list:
-    """The same questions, put to the default signature, and then as they are."""
-    return [*(dataclasses.replace(question, signature=DEFAULT) for question in questions), *questions]
 
 
 def _next_version(*folders) -> str:
@@ -140,8 +137,22 @@ def _checked_ops(stage) -> list:
     return sorted(ops)
 
 
-def _names(function) -> dict:
-    return {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
+def _set_methods(stage, methods: dict):
+    """Says of signatures that they are for Classify or Regress; TensorFlow writes Predict for all."""
+    if not methods:
+        return
+    file = stage / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for name, method in methods.items():
+        saved.meta_graphs[0].signature_def[name].method_name = method
+    file.write_bytes(saved.SerializeToString())
+
+
+def _names(functions) -> dict:
+    return {
+        name: {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
+        for name, function in functions.items()
+    }
 
 
 def _bytes(folder) -> int:

@@ -12,6 +12,7 @@ OUT/3/                         the version; what follows is written before it ap
     manifest.json                the SHA-256 of every file of the version
 """
 
+import base64
 import json
 import pathlib
 import shutil
@@ -146,10 +147,16 @@ def _as_json(arrays) -> dict:
 
 
 def _values(array):
-    if array.dtype == object:
-        texts = [value.decode("utf-8", "replace") for value in array.ravel().tolist()]
-        array = np.array(texts, object).reshape(array.shape)
-    return array.tolist()
+    """As REST has it: a text, or `{"b64": ...}` where the bytes are none."""
+    if array.dtype != object:
+        return array.tolist()
+    values = np.empty(array.size, object)
+    for i, value in enumerate(array.ravel()):
+        try:
+            values[i] = value.decode("utf-8")
+        except UnicodeDecodeError:
+            values[i] = {"b64": base64.b64encode(value).decode("ascii")}
+    return values.reshape(array.shape).tolist()
 
 
 def _write_json(path, value):

@@ -33,6 +33,14 @@ def define(values):
     flags.DEFINE_float(
         "max_metric_drop", 0.5, "points of the main score that may be lost", lower_bound=0, flag_values=values
     )
+    flags.DEFINE_enum(
+        "signature_names", None, ("huggingface", "google"),
+        "serving_default takes ids and answers logits under that library's names", flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_boolean(
+        "examples", False, "also a signature of tf.Examples for Classify or Regress", flag_values=values
+    )
+    flags.DEFINE_boolean("in_graph_batching", False, "join requests in the graph", flag_values=values)
     flags.DEFINE_enum("quantize", "dynamic_int8", QUANTIZE, "weights of a .tflite file", flag_values=values)
 
 
@@ -45,6 +53,9 @@ def run(values, positional):
     path = pathlib.Path(values.output_dir)
     if values.format == "tflite":
         path, given["quantize"] = path / "model.tflite", values.quantize
+    else:
+        names = ("signature_names", "examples", "in_graph_batching")
+        given |= {name: values[name].value for name in names if values[name].value}
     report = options.load(values).export(path, **given)
     from keras_bert.reports.export import export_table, proof_table
 

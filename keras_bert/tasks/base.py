@@ -133,6 +133,10 @@ class Task:
         """In graph: what the model makes of features of texts that are to be answered."""
         return model({name: features[name] for name in model.input}, training=False)
 
+    def logits(self, outputs, features: dict) -> dict:
+        """In graph: the model's outputs by the names that Hugging Face has for them."""
+        return dict(outputs) if isinstance(outputs, dict) else {"logits": outputs}
+
     def answer(self, outputs, features: dict) -> dict:
         """In graph: the model's outputs -> dense tensors, the outputs of the serving signature."""
         raise NotImplementedError

@@ -87,6 +87,9 @@ class FillMask(Task):
             weighted_metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
 
+    def logits(self, outputs, features):
+        return {"mask_logits": outputs, "mask_positions": features["mask_positions"]}  # (B, M, V), (B, M)
+
     def answer(self, outputs, features):
         import tensorflow as tf
 

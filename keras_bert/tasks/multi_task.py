@@ -131,6 +131,13 @@ class MultiTask(Task):
                 features |= part.features(columns, tokenizer)
         return features
 
+    def logits(self, outputs, features):
+        return {
+            f"{name}_{key}": tensor
+            for name, part in self._parts.items()
+            for key, tensor in part.logits(outputs[name], features).items()
+        }
+
     def answer(self, outputs, features):
         return {
             f"{name}_{key}": tensor

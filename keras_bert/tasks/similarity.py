@@ -121,6 +121,9 @@ class Similarity(Task):
             features = {name: ops.expand_dims(features[name], 1) for name in model.input}
         return super().outputs(model, features)  # (B, C, D)
 
+    def logits(self, outputs, features):
+        return {"embedding": outputs[:, 0]}  # (B, D)
+
     def answer(self, outputs, features):
         answer = {"embedding": outputs[:, 0]}  # (B, D)
         if len(features["token_ids"].shape) == 2:

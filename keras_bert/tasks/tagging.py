@@ -154,6 +154,9 @@ class Tagging(Task):
             weighted_metrics=lambda: [metric(name="tag_accuracy") for metric in metrics],
         )
 
+    def logits(self, outputs, features):
+        return {"logits": outputs[:, : keras.ops.shape(features["token_ids"])[1]]}
+
     def answer(self, outputs, features):
         chosen = self._chosen(features)
         if chosen is not None:

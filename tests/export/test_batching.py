@@ -39,9 +39,7 @@ def assert_same(answer, expected):
     assert answer.keys() == expected.keys()
     for name, tensor in expected.items():
         got, tensor = answer[name].numpy(), tensor.numpy()
-        if (
-            got.ndim > 1 and got.shape != tensor.shape
-        ):  # as wide as the widest joined
+        if got.ndim > 1 and got.shape != tensor.shape:  # as wide as the widest joined
             assert not np.any(got[:, tensor.shape[1] :].astype(bool))
             got = got[:, : tensor.shape[1]]
         if tensor.dtype == object:
