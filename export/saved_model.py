@@ -17,7 +17,7 @@ from keras_bert.errors import ExportError
 from keras_bert.export import proof, serving
 from keras_bert.export.plan import planned
 from keras_bert.export.proof_file import proof_rows, write_proof
-from keras_bert.export.signatures import IDS, Served, input_names
+from keras_bert.export.signatures import IDS, Served, names_of
 from keras_bert.files.atomic import atomic_folder
 from keras_bert.files.locks import folder_lock
 
@@ -51,9 +51,7 @@ def write(
     out = pathlib.Path(path).absolute()
     ids_out = out.with_name(f"{out.name}-ids")
     plan = planned(bert, columns, signature_names, examples, in_graph_batching)
-    evaluation = None if evaluate is None else evaluate(bert)
-    ids_scored = {} if evaluation is None else {IDS: evaluation.ids_batches(IDS)}
-    scored = {} if evaluation is None else {"text": evaluation.text_batches(plan.columns), **ids_scored}
+    evaluation, scored, ids_scored = _evaluation(bert, evaluate, plan)
     served = Served(plan.functions.values(), bert.answerer.tokenizer)
     with folder_lock(out):
         version = _next_version(out, ids_out)
@@ -71,14 +69,11 @@ def write(
                 *proof_rows(f"{out.name}/{version}", "tf_saved_model", _bytes(stage), report),
                 *proof_rows(f"{ids_out.name}/{version}", "tf_saved_model", _bytes(ids_stage), ids_report),
             ]
-            for folder in (stage, ids_stage):
-                if evaluation is not None:
-                    extra = folder / "assets.extra"
-                    write_proof(extra / "proof.json", extra / "proof.txt", evaluation, report["proof"])
-                serving.write_manifest(folder)
+            _finish(stage, evaluation, report["proof"])
+            _finish(ids_stage, evaluation, report["proof"])
             sizes = {"bytes": _bytes(stage), "weights_bytes": _bytes(stage / "variables")}
             ids_bytes = _bytes(ids_stage)
-        names, ids_names = _names(plan.functions), _names(plan.ids_functions)
+        names, ids_names = names_of(plan.functions), names_of(plan.ids_functions)
         serving.write_around(out, version, bert.task, names)
         serving.write_around(ids_out, version, bert.task, ids_names)
     return {
@@ -92,6 +87,15 @@ def write(
         "ids_path": str(ids_out / version),
         "ids_bytes": ids_bytes,
     }
+
+
+def _evaluation(bert, evaluate, plan):
+    """(the `Evaluation` or None, what is put to the SavedModel of texts, and to that of ids alone)."""
+    if evaluate is None:
+        return None, {}, {}
+    evaluation = evaluate(bert)
+    ids = {IDS: evaluation.ids_batches(IDS)}
+    return evaluation, {"text": evaluation.text_batches(plan.columns), **ids}, ids
 
 
 def _next_version(*folders) -> str:
@@ -120,6 +124,14 @@ def _save(bert, served, signatures, questions, stage) -> list:
     return _checked_ops(stage)
 
 
+def _finish(stage, evaluation, rows):
+    """Writes how it was scored, and the fingerprints of everything."""
+    if evaluation is not None:
+        extra = stage / "assets.extra"
+        write_proof(extra / "proof.json", extra / "proof.txt", evaluation, rows)
+    serving.write_manifest(stage)
+
+
 def _checked_ops(stage) -> list:
     """The operations of a SavedModel; refuses those other runtimes cannot take."""
     proto = saved_model_pb2.SavedModel()
@@ -146,13 +158,6 @@ def _set_methods(stage, methods: dict):
     for name, method in methods.items():
         saved.meta_graphs[0].signature_def[name].method_name = method
     file.write_bytes(saved.SerializeToString())
-
-
-def _names(functions) -> dict:
-    return {
-        name: {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
-        for name, function in functions.items()
-    }
 
 
 def _bytes(folder) -> int:

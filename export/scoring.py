@@ -145,13 +145,20 @@ class Evaluation:
             made.append(dataclasses.replace(batch, questions=[question], features=features))
         return made
 
-    def static_batches(self, signature: str, length: int) -> list:
-        """The rows as ids, one sequence a question, truncated and padded to `length`."""
-        made = []
+    def static_batches(self, signatures: dict) -> list:
+        """The rows as ids, one sequence a question, truncated to the longest signature.
+
+        Args:
+            signatures: dict of int to str. Each one's length; a batch is put to the shortest that holds it.
+        """
+        made, longest = [], max(signatures)
         for batch in self._batches:
-            task = self.parts[batch.part].bert.task.resized(length)
-            features = padded(self._features(batch, task), length)
-            questions = one_by_one(self.bert, signature, sequences_of(features), given=True)
+            task = self.parts[batch.part].bert.task.resized(longest)
+            features = self._features(batch, task)
+            width = features["token_ids"].shape[-1]
+            length = min(length for length in signatures if length >= width)
+            features = padded(features, length)
+            questions = one_by_one(self.bert, signatures[length], sequences_of(features), given=True)
             made.append(dataclasses.replace(batch, questions=questions, features=features))
         return made
 

@@ -121,6 +121,14 @@ def input_names(function) -> list:
     return [*(spec.name for spec in positional), *by_name]
 
 
+def names_of(functions: dict) -> dict:
+    """What each signature takes and answers: {"inputs", "outputs"} by name."""
+    return {
+        name: {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
+        for name, function in functions.items()
+    }
+
+
 def _text_function(bert, columns, in_graph_batching):
     specs = text_specs(bert.task, columns)
     return _named(joined(bert.answerer.text, specs) if in_graph_batching else bert.answerer.text, specs)

@@ -16,12 +16,12 @@ import tensorflow as tf
 from keras_bert.errors import ExportError, MissingExtraError, UsageError
 from keras_bert.export import probes, proof
 from keras_bert.export.proof_file import proof_rows, write_proof
-from keras_bert.export.signatures import DEFAULT, Served, input_names, static_signature
+from keras_bert.export.signatures import DEFAULT, Served, names_of, static_signature
 from keras_bert.files.atomic import atomic_file
 from keras_bert.files.chatter import hidden_chatter
 from keras_bert.files.locks import folder_lock
 
-QUANTIZE = ("dynamic_int8", "float32")
+QUANTIZE = ("dynamic_int8", "float16", "float32")
 MIN_LENGTH = 5  # [CLS] a [SEP] b [SEP]
 # XNNPACK sums in another order than TensorFlow.
 TOLERANCE = 1e-4
@@ -37,8 +37,10 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, evaluate=None) ->
         bert: `Bert` with a task.
         path: path. The file; an old one is replaced.
         quantize: str. `"dynamic_int8"`: weights of 8 bits, a quarter of the size and several times as fast;
-            or `"float32"`.
-        length: int or None. The fixed length L; None means the task's `max_length`.
+            `"float16"`: half the size, computed in float32 on CPUs; or `"float32"`.
+        length: int, sequence of int, or None. The fixed length L; None means the task's `max_length`. Of
+            several each has a signature, such as `length_32`, beside `serving_default` of the longest: the
+            weights are there once, and an application asks the shortest that holds its text.
         evaluate: function or None. From the `Bert` to the `Evaluation` that the file is scored on.
     Returns:
         dict, see `keras_bert.export.export`; besides `length`, `quantize`, `labels` and `op_counts`.
@@ -55,17 +57,17 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, evaluate=None) ->
         raise UsageError(
             f"There is no {quantize!r}", where="quantize", expected=f"one of {', '.join(QUANTIZE)}"
         )
-    length = _checked_length(bert, length)
+    names = _signature_names(bert, length)
     path = pathlib.Path(path).absolute()
     bert = _in_float32(bert)
-    questions = probes.static_questions(bert, DEFAULT, length)
+    questions = [q for length, name in names.items() for q in probes.static_questions(bert, name, length)]
     evaluation = None if evaluate is None else evaluate(bert)
-    scored = {} if evaluation is None else {"ids": evaluation.static_batches(DEFAULT, length)}
+    scored = {} if evaluation is None else {"ids": evaluation.static_batches(names)}
     limits = {"tolerance": TOLERANCE} if quantize == "float32" else {"min_agreement": MIN_AGREEMENT}
-    function = static_signature(bert, length)
+    functions = {name: static_signature(bert, length) for length, name in names.items()}
     with folder_lock(path), atomic_file(path) as stage:
-        served = Served([function])
-        stage.write_bytes(_convert(served, function, quantize))
+        served = Served(functions.values())
+        stage.write_bytes(_convert(served, functions, quantize))
         ops, weights_bytes = _contents(stage)
         artefact = proof.Artefact("tflite", stage, (), questions, scored)
         [report] = proof.prove([artefact], evaluation, **limits)
@@ -80,24 +82,27 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, evaluate=None) ->
         "weights_bytes": weights_bytes,
         "parameters": served.num_parameters,
         **report,
-        "signatures": {
-            DEFAULT: {"inputs": input_names(function), "outputs": sorted(function.structured_outputs)}
-        },
+        "signatures": names_of(functions),
         "ops": sorted(ops),
         "op_counts": dict(sorted(ops.items())),
-        "length": length,
+        "lengths": {name: length for length, name in names.items()},
         "quantize": quantize,
         "labels": list(bert.task.labels) if bert.task.labels is not None else None,
     }
 
 
-def _checked_length(bert, length) -> int:
-    length, limit = bert.task.max_length if length is None else length, bert.config.max_sequence_length
-    if isinstance(length, bool) or not isinstance(length, int) or not MIN_LENGTH <= length <= limit:
-        raise UsageError(
-            f"The length is {length!r}", where="length", expected=f"an integer from {MIN_LENGTH} to {limit}"
-        )
-    return length
+def _signature_names(bert, length) -> dict:
+    """The signature of each length, the longest first."""
+    limit = bert.config.max_sequence_length
+    lengths = [bert.task.max_length] if length is None else length
+    lengths = list(lengths) if isinstance(lengths, list | tuple) else [lengths]
+    for one in lengths or [None]:
+        if isinstance(one, bool) or not isinstance(one, int) or not MIN_LENGTH <= one <= limit:
+            raise UsageError(
+                f"The length is {one!r}", where="length", expected=f"an integer from {MIN_LENGTH} to {limit}"
+            )
+    longest, *others = sorted(set(lengths), reverse=True)
+    return {longest: DEFAULT, **{one: f"length_{one}" for one in others}}
 
 
 def _in_float32(bert):
@@ -110,15 +115,17 @@ def _in_float32(bert):
     return twin
 
 
-def _convert(served, function, quantize) -> bytes:
-    """The flatbuffer of one concrete function."""
+def _convert(served, functions, quantize) -> bytes:
+    """The flatbuffer of concrete functions by signature name."""
     with tempfile.TemporaryDirectory() as folder:
         # Through a SavedModel: a concrete function of a Keras model converts without its weights, silently.
-        tf.saved_model.save(served, folder, signatures={DEFAULT: function})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[DEFAULT])
+        tf.saved_model.save(served, folder, signatures=functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if quantize == "dynamic_int8":
+        if quantize != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
         try:
             with hidden_chatter():
                 return converter.convert()

@@ -17,7 +17,7 @@ from keras_bert.cli import options
 
 REQUIRED = ("model_dir", "output_dir")
 FORMATS = ("tf_saved_model", "tflite")
-QUANTIZE = ("dynamic_int8", "float32")
+QUANTIZE = ("dynamic_int8", "float16", "float32")
 
 
 def define(values):
@@ -41,6 +41,9 @@ def define(values):
         "examples", False, "also a signature of tf.Examples for Classify or Regress", flag_values=values
     )
     flags.DEFINE_boolean("in_graph_batching", False, "join requests in the graph", flag_values=values)
+    flags.DEFINE_list(
+        "lengths", None, "fixed lengths of a .tflite file, a signature each", flag_values=values
+    )
     flags.DEFINE_enum("quantize", "dynamic_int8", QUANTIZE, "weights of a .tflite file", flag_values=values)
 
 
@@ -53,6 +56,8 @@ def run(values, positional):
     path = pathlib.Path(values.output_dir)
     if values.format == "tflite":
         path, given["quantize"] = path / "model.tflite", values.quantize
+        if values.lengths:
+            given["length"] = [int(one) if one.strip().isdecimal() else one for one in values.lengths]
     else:
         names = ("signature_names", "examples", "in_graph_batching")
         given |= {name: values[name].value for name in names if values[name].value}

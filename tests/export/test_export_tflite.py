@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
 import keras_bert as kb
 from keras_bert.errors import ExportError, MissingExtraError, OutputError, UsageError
@@ -49,6 +50,26 @@ def test_weights_of_8_bits_are_a_quarter_and_answer_nearly_the_same(reports):
     assert 0 < small["max_difference"] < 0.05
 
 
+def test_weights_of_16_bits_are_half_and_answer_almost_the_same(reports):
+    half, whole = reports["float16"], reports["float32"]
+    assert half["weights_bytes"] < 0.52 * whole["weights_bytes"]
+    assert half["max_difference"] < 1e-3
+
+
+@pytest.mark.slow
+def test_several_lengths_are_signatures_of_one_file_that_has_the_weights_once(bert, tmp_path, reports):
+    scored = {"eval_file": ROWS, "max_metric_drop": 0}
+    options = {"format": "tflite", "quantize": "float32", "length": [8, 32, 16]}
+    report = bert.export(tmp_path / "model.tflite", **options, **scored)
+    assert report["lengths"] == {"serving_default": 32, "length_16": 16, "length_8": 8}
+    assert report["max_difference"] <= 1e-5 and report["proof"][0]["agreement"] == 1.0
+    assert report["bytes"] < reports["float32"]["bytes"] + 2 * 150_000
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    for name, length in report["lengths"].items():
+        details = interpreter.get_signature_runner(name).get_input_details()
+        assert {tuple(each["shape"]) for each in details.values()} == {(1, length)}
+
+
 @pytest.mark.slow
 def test_a_real_model_shrinks_to_a_quarter(minilm_folder, tmp_path, no_process):
     bert = kb.load(minilm_folder, task="classification", labels=["negative", "positive"])
@@ -74,13 +95,16 @@ def test_the_report_can_be_written_as_json_and_tells_the_truth(reports):
         [signature] = report["signatures"].values()
         assert sorted(signature["inputs"]) == ["padding_mask", "segment_ids", "token_ids"]
         assert signature["outputs"] == ["score", "scores"]
-        assert (report["length"], report["labels"]) == (32, ["negative", "positive", "neither"])
+        assert (report["lengths"], report["labels"]) == (
+            {"serving_default": 32},
+            ["negative", "positive", "neither"],
+        )
 
 
 def test_the_approximate_gelu_is_fused_too(small_bert, tmp_path):
     bert = small_bert(activation="gelu_approximate")
     function = static_signature(bert, length=12)
-    (tmp_path / "model.tflite").write_bytes(tflite._convert(Served([function]), function, "float32"))
+    (tmp_path / "model.tflite").write_bytes(tflite._convert(Served([function]), {"s": function}, "float32"))
     ops, _ = tflite._contents(tmp_path / "model.tflite")
     assert ops["GELU"] == bert.config.num_layers
 
@@ -130,9 +154,11 @@ def test_a_missing_reader_is_said_with_the_command_that_installs_it(bert, tmp_pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"quantize": "int4"}, "dynamic_int8, float32"),
+        ({"quantize": "int4"}, "dynamic_int8, float16, float32"),
         ({"length": 513}, "to 512"),
         ({"length": 4}, "from 5"),
+        ({"length": [32, True]}, "The length is True"),
+        ({"length": []}, "from 5 to 512"),
         ({"columns": ["text"]}, "no option 'columns'"),
     ],
 )

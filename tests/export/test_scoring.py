@@ -34,7 +34,10 @@ def test_answers_to_ids_are_completed_to_the_answers_to_texts(name, more):
     bert, rows = small(name, **more)
     evaluation = Evaluation(bert, rows)
     expected = [part.expected for part in evaluation.parts]
-    for batches in (evaluation.ids_batches("ids"), evaluation.static_batches("s", bert.task.max_length)):
+    for batches in (
+        evaluation.ids_batches("ids"),
+        evaluation.static_batches({bert.task.max_length: "s", 5: "short"}),
+    ):
         given = [[None] * len(part.gold) for part in evaluation.parts]
         for batch in batches:
             answers = [question.expected for question in batch.questions]
