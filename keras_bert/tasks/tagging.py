@@ -175,7 +175,7 @@ class Tagging(Task):
             tags, probabilities = (joined_outputs(x, features, chosen) for x in (tags, probabilities))
             features = joined_features(features, chosen)
         units = self._unit_starts(features)
-        return tagging_graph.spans_of_tags(self.tags, tags[:, :, 0] * units, probabilities, units, features)
+        return tagging_graph.spans_of_tags(self.tags, tags[:, :, 0], probabilities, units, features)
 
     def rows(self, answer):
         if "count" not in answer:  # of ids alone
