@@ -73,9 +73,9 @@ def write(
             _finish(ids_stage, evaluation, report["proof"])
             sizes = {"bytes": _bytes(stage), "weights_bytes": _bytes(stage / "variables")}
             ids_bytes = _bytes(ids_stage)
-        names, ids_names = names_of(plan.functions), names_of(plan.ids_functions)
-        serving.write_around(out, version, bert.task, names)
-        serving.write_around(ids_out, version, bert.task, ids_names)
+            names, ids_names = names_of(plan.functions), names_of(plan.ids_functions)
+            serving.write_around(out, version, bert.task, names)
+            serving.write_around(ids_out, version, bert.task, ids_names)
     return {
         "format": "tf_saved_model",
         "path": str(out / version),
