@@ -50,8 +50,9 @@ def write(
     """
     out = pathlib.Path(path).absolute()
     ids_out = out.with_name(f"{out.name}-ids")
+    evaluation = None if evaluate is None else evaluate(bert)  # first: a mistake in the rows is said at once
     plan = planned(bert, columns, signature_names, examples, in_graph_batching)
-    evaluation, scored, ids_scored = _evaluation(bert, evaluate, plan)
+    scored, ids_scored = _scored(evaluation, plan)
     served = Served(plan.functions.values(), bert.answerer.tokenizer)
     with folder_lock(out):
         version = _next_version(out, ids_out)
@@ -89,13 +90,12 @@ def write(
     }
 
 
-def _evaluation(bert, evaluate, plan):
-    """(the `Evaluation` or None, what is put to the SavedModel of texts, and to that of ids alone)."""
-    if evaluate is None:
-        return None, {}, {}
-    evaluation = evaluate(bert)
+def _scored(evaluation, plan):
+    """What of the user's rows is put to the SavedModel of texts, and to that of ids alone."""
+    if evaluation is None:
+        return {}, {}
     ids = {IDS: evaluation.ids_batches(IDS)}
-    return evaluation, {"text": evaluation.text_batches(plan.columns), **ids}, ids
+    return {"text": evaluation.text_batches(plan.columns), **ids}, ids
 
 
 def _next_version(*folders) -> str:

@@ -60,8 +60,8 @@ def write(bert, path, *, quantize="dynamic_int8", length=None, evaluate=None) ->
     names = _signature_names(bert, length)
     path = pathlib.Path(path).absolute()
     bert = _in_float32(bert)
+    evaluation = None if evaluate is None else evaluate(bert)  # first: a mistake in the rows is said at once
     questions = [q for length, name in names.items() for q in probes.static_questions(bert, name, length)]
-    evaluation = None if evaluate is None else evaluate(bert)
     scored = {} if evaluation is None else {"ids": evaluation.static_batches(names)}
     limits = {"tolerance": TOLERANCE} if quantize == "float32" else {"min_agreement": MIN_AGREEMENT}
     functions = {name: static_signature(bert, length) for length, name in names.items()}
