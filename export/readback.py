@@ -12,6 +12,7 @@ the user gave are asked again; where there is none, the first question.
 """
 
 import base64
+import functools
 import importlib
 import json
 import os
@@ -58,15 +59,15 @@ def open_saved_model(path: str) -> dict:
         return run
 
     runners = {name: runner(signature) for name, signature in loaded.signatures.items()}
-    replay(path, runners)
     return {"model": loaded, "runners": runners}  # a signature does not keep its model alive
 
 
+@functools.cache
 def prediction_log():
     """TensorFlow Serving's message `PredictionLog`, as much of it as holds a request to Predict.
 
-    Its own protos come with a package of 30 MB of dependencies; on the wire these are the same. A map is a
-    list of its entries there, and a tensor the bytes of its message.
+    Its own protos need a further package; on the wire these are the same. A map is a list of its entries
+    there, and a tensor the bytes of its message.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -82,24 +83,23 @@ def prediction_log():
         for field, number, kind in fields:
             added = message.field.add(name=field, number=number)
             added.label = added.LABEL_REPEATED if kind == "Input" else added.LABEL_OPTIONAL
-            added.type = {"string": added.TYPE_STRING, "bytes": added.TYPE_BYTES}.get(
-                kind, added.TYPE_MESSAGE
-            )
-            if added.type == added.TYPE_MESSAGE:
+            plain = {"string": added.TYPE_STRING, "bytes": added.TYPE_BYTES}
+            added.type = plain.get(kind, added.TYPE_MESSAGE)
+            if kind not in plain:
                 added.type_name = f".warm_up.{kind}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("warm_up.PredictionLog"))
 
 
-def replay(path: str, signatures: dict) -> int:
-    """Sends the warm-up requests of a SavedModel, as the server does when it loads it; returns how many."""
-    import tensorflow as tf
-
+def replay(path: str, signatures: dict):
+    """Sends the warm-up requests of an artefact, if it has some, as the server does when it loads it."""
     file = os.path.join(path, WARM_UP)
     if not os.path.exists(file):
-        return 0
-    count, message = 0, prediction_log()
+        return
+    import tensorflow as tf
+
+    message = prediction_log()
     for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
         request = message.FromString(record).predict_log.request
         inputs = {
@@ -107,8 +107,6 @@ def replay(path: str, signatures: dict) -> int:
             for entry in request.inputs
         }
         signatures[request.model_spec.signature_name](inputs)
-        count += 1
-    return count
 
 
 def open_tflite(path: str) -> dict:
@@ -137,6 +135,7 @@ def answer(artefact: dict) -> dict:
     started = time.perf_counter()
     opened = OPENERS[artefact["kind"]](artefact["path"])
     load_seconds = time.perf_counter() - started
+    replay(artefact["path"], opened["runners"])
     asked = [
         (opened["runners"][question["signature"]], {n: from_json(t) for n, t in question["inputs"].items()})
         for question in artefact["questions"]

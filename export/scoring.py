@@ -37,7 +37,6 @@ class Part:
 
     bert: object
     gold: list
-    columns: dict
     expected: list  # what the model answers to the texts, as rows of `predict`
 
 
@@ -101,10 +100,10 @@ class Evaluation:
         """Reads the rows of a part, and lets the model answer them."""
         rows = Rows(open_source(source, bert.task, **reading), bert.task)
         gold = list(rows.checked())
-        part = Part(bert, gold, rows.texts_of(gold), [None] * len(gold))
+        part, columns = Part(bert, gold, [None] * len(gold)), rows.texts_of(gold)
         self.parts.append(part)
-        for indices in by_length(part.columns, BATCH_SIZE):
-            texts = {name: strings([values[i] for i in indices]) for name, values in part.columns.items()}
+        for indices in by_length(columns, BATCH_SIZE):
+            texts = {name: strings([values[i] for i in indices]) for name, values in columns.items()}
             answer = answered(bert.answerer.text, texts)
             self._batches.append(Batch(number, indices, texts, [Question("", texts, answer, given=True)]))
             self._keep(part.expected, indices, bert.task.rows(answer))

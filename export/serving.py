@@ -21,12 +21,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.export import readback
+from keras_bert.export.batching import MAX_BATCH, MAX_ENQUEUED, TIMEOUT_MICROS
 from keras_bert.files.atomic import atomic_file
 from keras_bert.files.manifest import hash_files
 
 MANIFEST = "assets.extra/manifest.json"
 WARM_UP_QUESTIONS = 3  # of every signature: they differ in batch size, see `probes`
-MAX_BATCH, TIMEOUT_MICROS, MAX_ENQUEUED = 32, 2000, 1000
 IMAGE = "tensorflow/serving"
 
 
