@@ -31,12 +31,12 @@ def export(bert, path, *, format, eval_file=None, max_metric_drop=0.5, reading=N
             task's main score, and `proof.json` is written. None: outputs on built-in texts are compared.
         max_metric_drop: float. Points, hundredths of that score, that may be lost; a greater loss publishes
             nothing.
-        reading: dict or None. How `eval_file` is read, see `Bert.dataset`.
+        reading: dict or None. How files of rows are read, see `Bert.dataset`.
         **options: the format's; see `keras_bert.export.saved_model.write`, `keras_bert.export.tflite.write`.
     Returns:
         dict of JSON values: format, path, bytes, weights_bytes, parameters, signatures, ops, max_difference,
-        agreement, load_seconds, latency_ms, latency_p99_ms, proof (a list of dicts), and what else the format
-        has to say.
+        agreement, load_seconds, first_answer_ms, latency_ms, latency_p99_ms, peak_memory_bytes, proof (a list
+        of dicts), and what else the format has to say.
     Raises:
         UsageError: there is no such format or option.
         ExportError: the export was refused, or its read-back differs from the model.
@@ -49,8 +49,10 @@ def export(bert, path, *, format, eval_file=None, max_metric_drop=0.5, reading=N
         )
     module, _, function = FORMATS[format].partition(":")
     write = getattr(importlib.import_module(module), function)
-    own = inspect.signature(write).parameters.values()
-    known = [p.name for p in own if p.kind is p.KEYWORD_ONLY and p.name != "evaluate"]
+    own = inspect.signature(write).parameters
+    known = [
+        p.name for p in own.values() if p.kind is p.KEYWORD_ONLY and p.name not in ("evaluate", "reading")
+    ]
     for name in options:
         if name not in known:
             raise UsageError(
@@ -64,4 +66,6 @@ def export(bert, path, *, format, eval_file=None, max_metric_drop=0.5, reading=N
         evaluate = functools.partial(
             scoring.Evaluation, source=eval_file, max_metric_drop=max_metric_drop, reading=reading
         )
+    if "reading" in own:
+        options["reading"] = reading
     return write(bert, path, evaluate=evaluate, **options)

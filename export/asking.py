@@ -1,5 +1,7 @@
 """Putting texts and ids to functions of tensors, as NumPy arrays: what probes and evaluations share."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -77,6 +79,15 @@ def one_by_one(bert, signature: str, sequences: dict, given=False) -> list:
     return [
         Question(signature, _row(sequences, i), _row(expected, i), given)
         for i in range(len(sequences["token_ids"]))
+    ]
+
+
+def texts_one_by_one(bert, signature: str, texts: dict, sequences: dict, given=False) -> list:
+    """The same where the signature takes the texts themselves, dict of string arrays (B,) by column."""
+    questions = one_by_one(bert, signature, sequences, given)
+    return [
+        dataclasses.replace(each, inputs=_row(texts, i), texts=_row(texts, i))
+        for i, each in enumerate(questions)
     ]
 
 

@@ -1,5 +1,7 @@
 """What an export is asked before it is published: texts, and the ids the model makes of them."""
 
+import dataclasses
+
 import numpy as np
 
 from keras_bert.export.asking import (
@@ -10,8 +12,10 @@ from keras_bert.export.asking import (
     one_by_one,
     padded,
     sequences_of,
+    texts_one_by_one,
 )
 from keras_bert.export.proof import Question
+from keras_bert.export.signatures import part_signatures
 
 # From one word to longer than any model reads, in several scripts, and what no one should send.
 TEXTS = (
@@ -41,13 +45,18 @@ def text_questions(bert, signatures: dict) -> list:
     """
     questions = []
     for name, columns in signatures.items():
-        part = next((part for part in bert.task.parts if name in (part, f"{part}_{'_'.join(columns)}")), None)
-        asked = bert if part is None else bert.part(part)
+        asked = asked_by(bert, name, columns)
         questions += [
             Question(name, texts, answered(asked.answerer.text, texts))
             for texts in batches_of(_built_in(columns, bert.task.list_columns), BATCH_SIZES)
         ]
     return questions
+
+
+def asked_by(bert, signature: str, columns):
+    """The `Bert` whose texts a signature reads: a part of a task that has parts, or the whole."""
+    part = next((part for part in bert.task.parts if signature in part_signatures(part, columns)), None)
+    return bert if part is None else bert.part(part)
 
 
 def ids_questions(bert, signature: str) -> list:
@@ -76,8 +85,39 @@ def static_questions(bert, signature: str, length: int) -> list:
     for columns in dict.fromkeys([_required(task), (*_required(task), *task.optional_columns)]):
         for texts in batches_of(_built_in(columns, task.list_columns), BATCH_SIZES):
             features = padded(features_of(task, texts, bert.answerer.tokenizer), length)
-            questions += one_by_one(bert, signature, sequences_of(features))
+            asked = one_by_one(bert, signature, sequences_of(features))
+            questions += _with_texts(asked, texts, features)
     return questions
+
+
+def static_text_questions(bert, signatures: dict, length: int, tokenizer) -> list:
+    """Questions in one text each, of those that `tokenizer` reads as the model's own does.
+
+    Args:
+        bert: `Bert` with a task.
+        signatures: dict of str to sequence of str. The columns each takes.
+        length: int. As of `static_questions`.
+        tokenizer: `DenseTokenizer`.
+    """
+    questions = []
+    for name, columns in signatures.items():
+        asked = asked_by(bert, name, columns)
+        task = asked.task.resized(length)
+        for texts in batches_of(_built_in(columns), (1,)):
+            ours = padded(features_of(task, texts, bert.answerer.tokenizer), length)
+            theirs = features_of(task, texts, tokenizer)
+            if all(np.array_equal(ours[feature], theirs[feature]) for feature in theirs):
+                questions += texts_one_by_one(asked, name, texts, sequences_of(ours))
+    return questions
+
+
+def _with_texts(questions, texts, features) -> list:
+    """The questions, each with the text that its sequence is made of; those of choices have several."""
+    if features["token_ids"].ndim > 2:
+        return questions
+    rows = features.get("row", np.arange(len(questions)))
+    given = [{name: values[row : row + 1] for name, values in texts.items()} for row in rows]
+    return [dataclasses.replace(q, texts=each) for q, each in zip(questions, given, strict=True)]
 
 
 def _required(task) -> tuple:

@@ -15,6 +15,7 @@ from keras_bert.export import readback
 from keras_bert.export.agreement import decisions
 
 TIMEOUT_SECONDS = 1800
+MEASURED = ("load_seconds", "first_answer_ms", "latency_ms", "latency_p99_ms", "peak_memory_bytes")
 
 
 @dataclasses.dataclass
@@ -26,12 +27,14 @@ class Question:
         inputs: dict of NumPy arrays, the batch first.
         expected: dict of NumPy arrays, the batch first.
         given: bool. Whether the user gave these rows; the time is then measured on such rows.
+        texts: dict of string arrays or None. What the inputs were made of, where they are ids of one text.
     """
 
     signature: str
     inputs: dict
     expected: dict
     given: bool = False
+    texts: dict | None = None
 
 
 @dataclasses.dataclass
@@ -44,6 +47,7 @@ class Artefact:
         packages: sequence of str. What must be imported before it can be read.
         questions: list of Question. On the built-in texts.
         scored: dict of str to list of Batch. The user's rows by what they are put to.
+        answers: list of dict of NumPy arrays. What it answered to `questions`, once it was asked.
     """
 
     kind: str
@@ -51,6 +55,7 @@ class Artefact:
     packages: tuple
     questions: list
     scored: dict = dataclasses.field(default_factory=dict)
+    answers: list = dataclasses.field(default_factory=list)
 
     def all_questions(self) -> list:
         rows = [question for batches in self.scored.values() for b in batches for question in b.questions]
@@ -65,15 +70,16 @@ def prove(artefacts: list, evaluation=None, **limits) -> list:
         evaluation: `Evaluation` or None. Judges what was asked of `scored`.
         **limits: of `check`, on the built-in texts.
     Returns:
-        list of dict, one an artefact: max_difference and agreement on all rows, load_seconds, latency_ms,
-        latency_p99_ms; with an evaluation also `proof`, a dict by what the rows were put to.
+        list of dict, one an artefact: max_difference and agreement on all rows, and `MEASURED`;
+        with an evaluation also `proof`, a dict by what the rows were put to.
     Raises:
         ExportError: one differs from the model, or loses too much of its score.
     """
     reports = []
     for artefact, result in zip(artefacts, ask(artefacts), strict=True):
         behind = len(artefact.questions)
-        report = check(artefact.questions, result["answers"][:behind], where=artefact.path, **limits)
+        artefact.answers = result["answers"][:behind]
+        report = check(artefact.questions, artefact.answers, where=artefact.path, **limits)
         proofs = {}
         for name, batches in artefact.scored.items():
             place, behind = behind, behind + sum(len(batch.questions) for batch in batches)
@@ -87,7 +93,7 @@ def prove(artefacts: list, evaluation=None, **limits) -> list:
             )
             report["agreement"] = min(p["agreement"] for p in proofs.values())
             report["proof"] = proofs
-        timing = {name: result[name] for name in ("load_seconds", "latency_ms", "latency_p99_ms")}
+        timing = {name: result[name] for name in MEASURED}
         reports.append({**report, **timing})
     return reports
 
@@ -98,8 +104,8 @@ def ask(artefacts: list) -> list:
     Args:
         artefacts: list of Artefact.
     Returns:
-        list of {"answers": list of dict of NumPy arrays, "seconds": of each, "load_seconds", "latency_ms",
-        "latency_p99_ms"}, one an artefact.
+        list of {"answers": list of dict of NumPy arrays, "seconds": of each, and `MEASURED`}, one an
+        artefact.
     Raises:
         ExportError: an artefact cannot be opened, or fails at a question.
     """

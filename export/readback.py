@@ -111,9 +111,15 @@ def replay(path: str, signatures: dict):
 
 def open_tflite(path: str) -> dict:
     """The signatures of a TFLite file: name -> function of NumPy arrays."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, InterpreterWithCustomOps
 
-    interpreter = Interpreter(model_path=path, num_threads=2)
+    registrar = sys.modules.get("tensorflow_text.core.pybinds.tflite_registrar")  # where the file needs it
+    if registrar is None:
+        interpreter = Interpreter(model_path=path, num_threads=2)
+    else:
+        interpreter = InterpreterWithCustomOps(
+            custom_op_registerers=registrar.SELECT_TFTEXT_OPS, model_path=path, num_threads=2
+        )
 
     def runner(signature):
         return lambda inputs: signature(**inputs)
@@ -126,12 +132,16 @@ OPENERS = {"tf_saved_model": open_saved_model, "tflite": open_tflite}
 
 
 def answer(artefact: dict) -> dict:
-    """What one artefact answers: {answers, seconds, load_seconds, latency_ms, latency_p99_ms}.
+    """What one artefact answers: {answers, seconds, load_seconds, first_answer_ms, latency_ms,
+    latency_p99_ms, peak_memory_bytes}.
 
-    `seconds` are those that each question took.
+    `seconds` are those that each question took; the memory is what loading it and the first answer took at
+    their highest, None where the system does not say.
     """
     for package in artefact["packages"]:
         importlib.import_module(package)
+    memory = resident_bytes("VmRSS")
+    forget_peak()
     started = time.perf_counter()
     opened = OPENERS[artefact["kind"]](artefact["path"])
     load_seconds = time.perf_counter() - started
@@ -140,20 +150,42 @@ def answer(artefact: dict) -> dict:
         (opened["runners"][question["signature"]], {n: from_json(t) for n, t in question["inputs"].items()})
         for question in artefact["questions"]
     ]
-    answers, seconds = [], []
+    answers, seconds, peak = [], [], None
     for run, inputs in asked:
         arrays, took = timed(run, inputs)
         answers.append({name: to_json(array) for name, array in arrays.items()})
         seconds.append(took)
+        if peak is None:
+            peak = resident_bytes("VmHWM")
     given = [one for one, question in zip(asked, artefact["questions"], strict=True) if question["given"]]
     times = sorted(1000 * timed(run, inputs)[1] for run, inputs in single(given) or asked[:1] * TIMED_RUNS)
     return {
         "answers": answers,
         "seconds": seconds,
         "load_seconds": load_seconds,
+        "first_answer_ms": 1000 * seconds[0],
+        "peak_memory_bytes": peak - memory if peak and memory else None,
         "latency_ms": statistics.median(times),
         "latency_p99_ms": times[min(len(times) - 1, round(0.99 * len(times)))],
     }
+
+
+def resident_bytes(kind: str):
+    """Memory that this process holds (VmRSS), or held at most (VmHWM); None where Linux does not say."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith(f"{kind}:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def forget_peak():
+    """Lets the highest memory be counted from now on, where Linux allows it."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        pass
 
 
 def timed(run, inputs):

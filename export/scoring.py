@@ -24,8 +24,10 @@ from keras_bert.export.asking import (
     sequences_of,
     strings,
     tensors,
+    texts_one_by_one,
 )
 from keras_bert.export.proof import Question, check
+from keras_bert.export.signatures import part_signatures
 from keras_bert.inference import by_length
 
 BATCH_SIZE = 32
@@ -121,18 +123,22 @@ class Evaluation:
         made = []
         for batch in self._batches:
             [question] = batch.questions
-            part = self.names[batch.part]
-            takes = [name for name, columns in signatures.items() if set(columns) == set(question.inputs)]
-            # A part's signature has its name; no other signature of a task with parts answers it alone.
-            takes = [name for name in takes if part is None or name == part or name.startswith(f"{part}_")]
-            if not takes:
-                raise UsageError(
-                    f"No signature takes the columns {', '.join(question.inputs)}", where="eval_file",
-                    expected=" or ".join(", ".join(columns) for columns in signatures.values()),
-                )  # fmt: skip
-            question = dataclasses.replace(question, signature=takes[0])
+            question = dataclasses.replace(question, signature=self._signature(batch, signatures))
             made.append(dataclasses.replace(batch, questions=[question]))
         return made
+
+    def _signature(self, batch, signatures: dict) -> str:
+        """The name of the one that takes the texts of a batch."""
+        part, given = self.names[batch.part], batch.texts
+        takes = [name for name, columns in signatures.items() if set(columns) == set(given)]
+        # No other signature of a task with parts answers a part alone.
+        takes = [name for name in takes if part is None or name in part_signatures(part, signatures[name])]
+        if not takes:
+            raise UsageError(
+                f"No signature takes the columns {', '.join(given)}", where="eval_file",
+                expected=" or ".join(", ".join(columns) for columns in signatures.values()),
+            )  # fmt: skip
+        return takes[0]
 
     def ids_batches(self, signature: str) -> list:
         """The rows as ids, of any length."""
@@ -158,6 +164,22 @@ class Evaluation:
             length = min(length for length in signatures if length >= width)
             features = padded(features, length)
             questions = one_by_one(self.bert, signatures[length], sequences_of(features), given=True)
+            made.append(dataclasses.replace(batch, questions=questions, features=features))
+        return made
+
+    def static_text_batches(self, signatures: dict, length: int) -> list:
+        """The rows as texts, one a question; what is expected is the answer to `length` tokens of them.
+
+        Args:
+            signatures: as of `text_batches`.
+            length: int.
+        """
+        made = []
+        for batch in self._batches:
+            part = self.parts[batch.part].bert
+            features = padded(self._features(batch, part.task.resized(length)), length)
+            signature = self._signature(batch, signatures)
+            questions = texts_one_by_one(part, signature, batch.texts, sequences_of(features), given=True)
             made.append(dataclasses.replace(batch, questions=questions, features=features))
         return made
 

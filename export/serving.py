@@ -48,9 +48,9 @@ def write_requests(stage, questions: list):
     folder = extra / "requests"
     folder.mkdir()
     for name, asked in by_signature.items():
-        request = {"signature_name": name, "inputs": _as_json(asked[0].inputs)}
+        request = {"signature_name": name, "inputs": json_values(asked[0].inputs)}
         _write_json(folder / f"{name}.json", request)
-        _write_json(folder / f"{name}.answer.json", {"outputs": _as_json(asked[0].expected)})
+        _write_json(folder / f"{name}.answer.json", {"outputs": json_values(asked[0].expected)})
 
 
 def write_batching(stage, pads_inputs: bool):
@@ -142,7 +142,8 @@ def prediction_log_of(signature: str, inputs: dict) -> bytes:
     return log.SerializeToString()
 
 
-def _as_json(arrays) -> dict:
+def json_values(arrays: dict) -> dict:
+    """Arrays by name as JSON has them."""
     return {name: _values(array) for name, array in arrays.items()}
 
 

@@ -81,9 +81,14 @@ def text_signatures(bert, columns=None, in_graph_batching=False) -> dict:
         one = bert.part(part)
         known = (*one.task.columns, *one.task.optional_columns)
         for columns in dict.fromkeys((one.task.columns, known)):
-            name = part if columns == one.task.columns else f"{part}_{'_'.join(columns)}"
+            name = part_signatures(part, columns)[columns != one.task.columns]
             functions[name] = _text_function(one, columns, in_graph_batching)
     return functions
+
+
+def part_signatures(part: str, columns) -> tuple:
+    """What the signature of a part's texts is called: of those it needs, and with those it may have."""
+    return part, f"{part}_{'_'.join(columns)}"
 
 
 def ids_signature(bert, in_graph_batching=False):
@@ -113,6 +118,44 @@ def static_signature(bert, length: int):
     return tf.function(answer).get_concrete_function(
         **tensor_specs(*ENCODER_FEATURES, batch=1, length=length)
     )
+
+
+def static_text_signatures(bert, length: int, tokenizer) -> dict:
+    """Concrete functions of one text, or pair, to the numbers of the answer, by signature name.
+
+    Args:
+        bert: `Bert` with a task.
+        length: int. What is read of a text, in tokens.
+        tokenizer: `DenseTokenizer`.
+    Returns:
+        dict of concrete functions: string columns (1,) -> the answer; named as those of a SavedModel.
+    """
+    asked = {None: bert, **{part: bert.part(part) for part in bert.task.parts}}
+    functions = {}
+    for part, one in asked.items():
+        task = one.task.resized(length)
+        if task.list_columns or task.allow_special:
+            raise UsageError(
+                f"The task {task.name} takes more than plain texts", where="text_input",
+                expected="a task of texts and pairs of texts",
+                remedy="export the ids alone, without text_input",
+            )  # fmt: skip
+        for columns in dict.fromkeys((task.columns, (*task.columns, *task.optional_columns))):
+            names = (DEFAULT, "_".join(columns)) if part is None else part_signatures(part, columns)
+            name = names[columns != task.columns]
+            functions[name] = _static_text_function(one, task, columns, tokenizer)
+    return functions
+
+
+def _static_text_function(bert, task, columns, tokenizer):
+    def answer(**texts):
+        features = task.features(texts, tokenizer)
+        outputs = task.answer(task.outputs(bert.model, features), features)
+        return {name: tensor for name, tensor in outputs.items() if tensor.dtype != tf.string}
+
+    specs = {name: tf.TensorSpec([1], tf.string, name=name) for name in columns}
+    # A refusal of the tokeniser's must come through as it is.
+    return tf.function(answer, autograph=False).get_concrete_function(**specs)
 
 
 def input_names(function) -> list:

@@ -5,7 +5,8 @@ the task's main score is not published, and proof.json beside the rest says how 
 outputs on built-in texts are compared.
 
 tf_saved_model writes OUTPUT_DIR/VERSION/ with a text and an ids signature, and OUTPUT_DIR-ids/VERSION/ for
-runtimes without TensorFlow Text. tflite writes OUTPUT_DIR/model.tflite.
+runtimes without TensorFlow Text. tflite writes OUTPUT_DIR/model.tflite, and OUTPUT_DIR/model.edge/ with what
+an application needs beside it.
 """
 
 import json
@@ -17,7 +18,7 @@ from keras_bert.cli import options
 
 REQUIRED = ("model_dir", "output_dir")
 FORMATS = ("tf_saved_model", "tflite")
-QUANTIZE = ("dynamic_int8", "float16", "float32")
+QUANTIZE = ("dynamic_int8", "float16", "float32", "full_int8")
 
 
 def define(values):
@@ -44,20 +45,40 @@ def define(values):
     flags.DEFINE_list(
         "lengths", None, "fixed lengths of a .tflite file, a signature each", flag_values=values
     )
-    flags.DEFINE_enum("quantize", "dynamic_int8", QUANTIZE, "weights of a .tflite file", flag_values=values)
+    flags.DEFINE_enum(
+        "quantize", "dynamic_int8", QUANTIZE, "numbers of a .tflite file; full_int8: also between layers",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "calibration_file", None, "rows that show full_int8 what it will be asked; NAME=FILE,... of parts",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_boolean(
+        "metadata",
+        False,
+        "a .tflite file for MediaPipe Tasks and the TFLite Task Library",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "text_input", False, "a .tflite file of texts, with the tokeniser as custom operations",
+        flag_values=values,
+    )  # fmt: skip
 
 
 def run(values, positional):
     """Loads, exports, prints the report."""
-    given = {"format": values.format}
+    given = {"format": values.format, "reading": options.reading(values)}
     if values.eval_file:
         given["eval_file"] = options.files_by_part(values.eval_file, "eval_file")
-        given |= {"max_metric_drop": values.max_metric_drop, "reading": options.reading(values)}
+        given["max_metric_drop"] = values.max_metric_drop
     path = pathlib.Path(values.output_dir)
     if values.format == "tflite":
         path, given["quantize"] = path / "model.tflite", values.quantize
         if values.lengths:
             given["length"] = [int(one) if one.strip().isdecimal() else one for one in values.lengths]
+        if values.calibration_file:
+            given["calibration_file"] = options.files_by_part(values.calibration_file, "calibration_file")
+        given |= {name: True for name in ("text_input", "metadata") if values[name].value}
     else:
         names = ("signature_names", "examples", "in_graph_batching")
         given |= {name: values[name].value for name in names if values[name].value}

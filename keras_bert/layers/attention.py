@@ -1,5 +1,6 @@
 """Multi-head self-attention and the algebra of its mask."""
 
+import contextlib
 import math
 
 import keras
@@ -14,6 +15,21 @@ from keras_bert.layers.real_tokens import tokens_of
 # Added to the score of a key that must not be seen. Finite, so that a row without any visible key gives
 # a distribution and no NaN.
 _HIDDEN = -1e9
+
+
+@contextlib.contextmanager
+def hidden_score(value: float):
+    """Within the block graphs are traced with another number for a key that must not be seen.
+
+    For scores of 8 bits: laid over -1e9 they have one value for everything that is seen. At -30 a hidden key
+    still gets less than 1e-9 of the attention, as long as scores differ by less than 9.
+    """
+    global _HIDDEN
+    usual, _HIDDEN = _HIDDEN, value
+    try:
+        yield
+    finally:
+        _HIDDEN = usual
 
 
 def attention_bias(padding_mask):

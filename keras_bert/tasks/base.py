@@ -36,6 +36,8 @@ class Task:
     problem_type = None  # what `config.json` calls it, where that class serves several
     main_score = ""  # the score that a higher value of means a better model
     learns_from_rows = True  # of text with labels; else `dataset` reads something else
+    edge_kind = None  # which application of a phone's libraries runs it, see `export.metadata.KINDS`
+    edge_outputs = ()  # what that application takes of the answer to ids alone, in the order of its kind
 
     def __init__(self, max_length: int = 128):
         # [CLS], one piece of text, [SEP].

@@ -36,6 +36,8 @@ class Classification(Task):
     label_columns = ("label", "sample_weight")
     architecture = "BertForSequenceClassification"
     main_score = "accuracy"
+    edge_kind = "text_classifier"
+    edge_outputs = ("scores",)
 
     def __init__(self, labels, max_length: int = 128, stride=None, values=None):
         super().__init__(max_length)

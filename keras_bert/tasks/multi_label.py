@@ -36,6 +36,8 @@ class MultiLabel(Task):
     label_columns = ("labels", "sample_weight")
     architecture = "BertForSequenceClassification"
     problem_type = "multi_label_classification"
+    edge_kind = "text_classifier"
+    edge_outputs = ("scores",)
     main_score = "micro_f1"
 
     def __init__(self, labels, max_length: int = 128, thresholds=None):

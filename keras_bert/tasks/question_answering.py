@@ -36,6 +36,8 @@ class QuestionAnswering(Task):
     main_score = "f1"
     row_kind = "answers"
     reads_windows = True
+    edge_kind = "question_answerer"
+    edge_outputs = (START, END)
 
     def __init__(
         self, max_length: int = 384, stride=128, max_answer_length=30, num_best=5, null_threshold=None,

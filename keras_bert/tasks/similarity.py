@@ -37,6 +37,8 @@ class Similarity(Task):
     labels_required = False
     architecture = "BertModel"
     main_score = "spearman"
+    edge_kind = "text_embedder"
+    edge_outputs = ("embedding",)
 
     def __init__(
         self,

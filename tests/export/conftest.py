@@ -46,7 +46,7 @@ def no_process(monkeypatch):
     """Artefacts are "read back" without a fresh process: every answer is the expected one."""
 
     def ask(artefacts):
-        timing = {"load_seconds": 0.1, "latency_ms": 1.0, "latency_p99_ms": 2.0}
+        timing = dict.fromkeys(proof.MEASURED, 1.0)
         asked = [artefact.all_questions() for artefact in artefacts]
         return [{"answers": [q.expected for q in qs], "seconds": [0.01] * len(qs), **timing} for qs in asked]
 

@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import keras_bert as kb
 from keras_bert.errors import ExportError, MissingExtraError, OutputError, UsageError
-from keras_bert.export import export, tflite
+from keras_bert.export import conversion, export, tflite
 from keras_bert.export.signatures import Served, static_signature
 
 ROWS = {
@@ -19,6 +19,7 @@ ROWS = {
     "text_pair": ["good", "", "film."],
     "label": ["negative", "neither", "positive"],
 }
+PLAIN = ("dynamic_int8", "float16", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def reports(bert, tmp_path_factory):
             eval_file=ROWS,
             max_metric_drop=100.0,
         )
-        for quantize in tflite.QUANTIZE
+        for quantize in PLAIN
     }
 
 
@@ -75,12 +76,12 @@ def test_a_real_model_shrinks_to_a_quarter(minilm_folder, tmp_path, no_process):
     bert = kb.load(minilm_folder, task="classification", labels=["negative", "positive"])
     size = {
         quantize: bert.export(tmp_path / quantize, format="tflite", quantize=quantize)["bytes"]
-        for quantize in tflite.QUANTIZE
+        for quantize in PLAIN
     }
     assert size["dynamic_int8"] <= 0.27 * size["float32"]
 
 
-@pytest.mark.parametrize("quantize", tflite.QUANTIZE)
+@pytest.mark.parametrize("quantize", PLAIN)
 def test_every_operation_is_built_in_and_gelu_is_one(bert, reports, quantize):
     counts = reports[quantize]["op_counts"]
     assert counts["GELU"] == bert.config.num_layers
@@ -104,9 +105,9 @@ def test_the_report_can_be_written_as_json_and_tells_the_truth(reports):
 def test_the_approximate_gelu_is_fused_too(small_bert, tmp_path):
     bert = small_bert(activation="gelu_approximate")
     function = static_signature(bert, length=12)
-    (tmp_path / "model.tflite").write_bytes(tflite._convert(Served([function]), {"s": function}, "float32"))
-    ops, _ = tflite._contents(tmp_path / "model.tflite")
-    assert ops["GELU"] == bert.config.num_layers
+    made = conversion.convert(Served([function]), {"s": function}, "float32")
+    (tmp_path / "model.tflite").write_bytes(made)
+    assert conversion.contents(tmp_path / "model.tflite")["ops"]["GELU"] == bert.config.num_layers
 
 
 def test_a_model_that_computes_in_bfloat16_becomes_float32(bert):
@@ -142,7 +143,7 @@ def test_an_operation_that_is_not_built_in_is_refused(tmp_path):
     converter.allow_custom_ops = True
     (tmp_path / "model.tflite").write_bytes(converter.convert())
     with pytest.raises(ExportError, match="Erfc"):
-        tflite._contents(tmp_path / "model.tflite")
+        conversion.contents(tmp_path / "model.tflite", custom_ops=["Erf"])
 
 
 def test_a_missing_reader_is_said_with_the_command_that_installs_it(bert, tmp_path, monkeypatch):
@@ -160,6 +161,10 @@ def test_a_missing_reader_is_said_with_the_command_that_installs_it(bert, tmp_pa
         ({"length": [32, True]}, "The length is True"),
         ({"length": []}, "from 5 to 512"),
         ({"columns": ["text"]}, "no option 'columns'"),
+        ({"quantize": "full_int8"}, "full_int8 needs rows to calibrate with"),
+        ({"calibration_file": ROWS}, "full_int8 alone takes rows"),
+        ({"calibration_file": ROWS, "quantize": "full_int8", "text_input": True}, "full_int8 takes ids"),
+        ({"text_input": True, "length": [8, 16]}, "has one length"),
     ],
 )
 def test_what_does_not_exist_is_refused(bert, tmp_path, options, said):
