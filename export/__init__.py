@@ -17,6 +17,7 @@ from keras_bert.errors import UsageError
 FORMATS = {
     "tf_saved_model": "keras_bert.export.saved_model:write",
     "tflite": "keras_bert.export.tflite:write",
+    "onnx": "keras_bert.export.onnx:write",
 }
 
 
@@ -25,14 +26,16 @@ def export(bert, path, *, format, eval_file=None, max_metric_drop=0.5, reading=N
 
     Args:
         bert: `Bert` with a task.
-        path: path. A folder of versions (`tf_saved_model`) or a `.tflite` file (`tflite`).
+        path: path. A folder of versions (`tf_saved_model`) or a `.tflite` (`tflite`) or an
+            `.onnx` file (`onnx`).
         format: str. One of `FORMATS`.
         eval_file: what `bert.evaluate` takes, or None. Everything written is scored on these rows by the
             task's main score, and `proof.json` is written. None: outputs on built-in texts are compared.
         max_metric_drop: float. Points, hundredths of that score, that may be lost; a greater loss publishes
             nothing.
         reading: dict or None. How files of rows are read, see `Bert.dataset`.
-        **options: the format's; see `keras_bert.export.saved_model.write`, `keras_bert.export.tflite.write`.
+        **options: the format's; see `keras_bert.export.saved_model.write`, `keras_bert.export.tflite.write`,
+            `keras_bert.export.onnx.write`.
     Returns:
         dict of JSON values: format, path, bytes, weights_bytes, parameters, signatures, ops, max_difference,
         agreement, load_seconds, first_answer_ms, latency_ms, latency_p99_ms, peak_memory_bytes, proof (a list

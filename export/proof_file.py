@@ -4,6 +4,7 @@ import datetime
 import json
 import pathlib
 
+from keras_bert.files.atomic import atomic_file
 from keras_bert.files.manifest import sha256_of
 from keras_bert.reports.export import proof_table
 
@@ -46,6 +47,13 @@ def write_proof(json_file, table_file, evaluation, rows: list):
     text = json.dumps(document, ensure_ascii=False, indent=1)
     pathlib.Path(json_file).write_text(text + "\n", encoding="utf-8")
     pathlib.Path(table_file).write_text(proof_table(rows) + "\n", encoding="utf-8")
+
+
+def publish_proof(path, evaluation, rows: list):
+    """Writes both beside a file: `model.proof.json` and `model.proof.txt` of `model.tflite`."""
+    with atomic_file(path.with_suffix(".proof.json")) as json_file:
+        with atomic_file(path.with_suffix(".proof.txt")) as table_file:
+            write_proof(json_file, table_file, evaluation, rows)
 
 
 def _of_source(source) -> dict:

@@ -128,7 +128,20 @@ def open_tflite(path: str) -> dict:
     return {"model": interpreter, "runners": {n: runner(interpreter.get_signature_runner(n)) for n in names}}
 
 
-OPENERS = {"tf_saved_model": open_saved_model, "tflite": open_tflite}
+def open_onnx(path: str) -> dict:
+    """The one signature of an ONNX file: "ids" -> function of NumPy arrays."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs):
+        return dict(zip(names, session.run(names, inputs), strict=True))
+
+    return {"model": session, "runners": {"ids": run}}
+
+
+OPENERS = {"tf_saved_model": open_saved_model, "tflite": open_tflite, "onnx": open_onnx}
 
 
 def answer(artefact: dict) -> dict:

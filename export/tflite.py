@@ -19,7 +19,7 @@ from keras_bert.export.conversion import contents, convert
 from keras_bert.export.dense_tokenizer import CUSTOM_OPS, DenseTokenizer
 from keras_bert.export.hand_over import is_hand_over, write_hand_over
 from keras_bert.export.metadata import add_metadata, check_edge, edge_artefact, edge_signature
-from keras_bert.export.proof_file import proof_rows, write_proof
+from keras_bert.export.proof_file import proof_rows, publish_proof
 from keras_bert.export.signatures import (
     DEFAULT,
     Served,
@@ -125,7 +125,7 @@ def write(
         }
         write_hand_over(folder, bert, artefact, report)
         if evaluation is not None:
-            _publish_proof(path, evaluation, report["proof"])
+            publish_proof(path, evaluation, report["proof"])
     return report
 
 
@@ -228,10 +228,3 @@ def _proven(artefact, evaluation, quantize) -> dict:
             remedy="calibrate with more rows of the kind that is asked, or use dynamic_int8",
         )  # fmt: skip
     return report
-
-
-def _publish_proof(path, evaluation, rows):
-    """`model.proof.json` and `.txt` beside `model.tflite`."""
-    with atomic_file(path.with_suffix(".proof.json")) as json_file:
-        with atomic_file(path.with_suffix(".proof.txt")) as table_file:
-            write_proof(json_file, table_file, evaluation, rows)

@@ -261,8 +261,8 @@ class Bert:
         """Writes the model for serving and reads it back in a fresh process before it is published.
 
         Args:
-            path: path. A folder (`tf_saved_model`) or a `.tflite` file (`tflite`).
-            format: str. `"tf_saved_model"` or `"tflite"`.
+            path: path. A folder (`tf_saved_model`), a `.tflite` (`tflite`) or an `.onnx` file (`onnx`).
+            format: str. `"tf_saved_model"`, `"tflite"` or `"onnx"`.
             **options: the format's, see `keras_bert.export`.
         Returns:
             dict: what was written and how it compared.

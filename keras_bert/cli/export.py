@@ -6,7 +6,7 @@ outputs on built-in texts are compared.
 
 tf_saved_model writes OUTPUT_DIR/VERSION/ with a text and an ids signature, and OUTPUT_DIR-ids/VERSION/ for
 runtimes without TensorFlow Text. tflite writes OUTPUT_DIR/model.tflite, and OUTPUT_DIR/model.edge/ with what
-an application needs beside it.
+an application needs beside it. onnx writes OUTPUT_DIR/model.onnx.
 """
 
 import json
@@ -17,7 +17,7 @@ from absl import flags
 from keras_bert.cli import options
 
 REQUIRED = ("model_dir", "output_dir")
-FORMATS = ("tf_saved_model", "tflite")
+FORMATS = ("tf_saved_model", "tflite", "onnx")
 QUANTIZE = ("dynamic_int8", "float16", "float32", "full_int8")
 
 
@@ -79,6 +79,8 @@ def run(values, positional):
         if values.calibration_file:
             given["calibration_file"] = options.files_by_part(values.calibration_file, "calibration_file")
         given |= {name: True for name in ("text_input", "metadata") if values[name].value}
+    elif values.format == "onnx":
+        path = path / "model.onnx"
     else:
         names = ("signature_names", "examples", "in_graph_batching")
         given |= {name: values[name].value for name in names if values[name].value}
