@@ -1,59 +1,83 @@
-"""A program without Python loads an export as TensorFlow Serving does, and answers the same."""
+"""A program without Python loads exports as TensorFlow Serving does; every signature answers as Keras."""
 
-import importlib.util
-import json
+import functools
 import pathlib
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from programs import compiler, environment, read_answers, write_requests
+from test_scoring import small
 
-TEXTS = ["a film", "no", "zz 我. abc", "word by word by word " * 20]
+from keras_bert.export import proof
+from keras_bert.tasks import TASKS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loader(tmp_path_factory):
-    """`loader.cc`, built against the TensorFlow wheel."""
+    """`loader.cc`, as a function that waits for it: it is built while the first model is being exported."""
     if shutil.which("g++") is None:
         pytest.skip("no g++ here to build tests/export/loader.cc with")
     program = tmp_path_factory.mktemp("loader") / "loader"
-    source = pathlib.Path(__file__).with_name("loader.cc")
-    libraries = pathlib.Path(tf.sysconfig.get_lib())
-    subprocess.run(
-        ["g++", *tf.sysconfig.get_compile_flags(), "-w", source, "-o", program, "-l:libtensorflow_cc.so.2",
-         *tf.sysconfig.get_link_flags(), f"-Wl,-rpath,{libraries}"],
-        check=True, timeout=600,
+    building = subprocess.Popen(compiler(pathlib.Path(__file__).with_name("loader.cc"), program))
+
+    @functools.cache
+    def built():
+        assert building.wait(timeout=600) == 0
+        return program
+
+    yield built
+    building.wait(timeout=600)
+
+
+@pytest.fixture
+def kept(monkeypatch, no_process):
+    """The artefacts of exports, with what each was to be asked and what the model itself answered."""
+    artefacts, ask = [], proof.ask
+
+    def keep(given):
+        artefacts.extend(given)
+        return ask(given)
+
+    monkeypatch.setattr(proof, "ask", keep)
+    return artefacts
+
+
+def answered(loader, folder, questions, place, with_text):
+    """What the program answers to questions, as dicts of arrays."""
+    write_requests(place / "requests", [(question.signature, question.inputs) for question in questions])
+    process = subprocess.run(
+        [loader(), folder, place / "requests", place / "answers"],
+        env=environment(with_text), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    return program
+    assert process.returncode == 0, process.stderr
+    return read_answers(place / "answers")
+
+
+def assert_same(answer, question):
+    assert answer.keys() == question.expected.keys(), question.signature
+    for name, expected in question.expected.items():
+        told = f"{question.signature}: {name}"
+        assert (answer[name].shape, answer[name].dtype) == (expected.shape, expected.dtype), told
+        if expected.dtype.kind == "f":
+            np.testing.assert_allclose(answer[name], expected, rtol=0, atol=1e-5, err_msg=told)
+        else:
+            assert answer[name].tolist() == expected.tolist(), told
 
 
 @pytest.mark.slow
-def test_both_signatures_answer_without_python(bert, loader, tmp_path, no_process):
-    report = bert.export(tmp_path / "serving")
-    features = {name: np.asarray(tensor) for name, tensor in bert.preprocess(TEXTS).items()}
-    length = features["padding_mask"].sum(axis=1)
-    numbers = [*features["token_ids"].shape, *features["token_ids"].ravel(), *features["segment_ids"].ravel()]
-    ids_file = tmp_path / "ids.txt"
-    ids_file.write_text(" ".join(str(number) for number in [*numbers, *length]))
-    package = pathlib.Path(importlib.util.find_spec("tensorflow_text").submodule_search_locations[0])
-    expected = {name: tensor.numpy() for name, tensor in bert.serve(tf.constant(TEXTS)).items()}
-    for folder, ops, signatures in (
-        (report["path"], sorted(package.glob("python/ops/*.so")), {"ids", "serving_default"}),
-        (report["ids_path"], [], {"ids"}),
+@pytest.mark.parametrize("name", TASKS)
+def test_every_signature_of_a_task_answers_without_python(name, loader, kept, tmp_path):
+    bert, _ = small(name)
+    report = bert.export(tmp_path / "served")
+    assert {"serving_default", "ids", *bert.task.parts} <= report["signatures"].keys()
+    ids, whole = kept
+    for folder, artefact, with_text, signatures in (
+        (report["ids_path"], ids, False, {"serving_default", "ids"}),
+        (report["path"], whole, True, set(report["signatures"])),
     ):
-        process = subprocess.run(
-            [loader, folder, ids_file, *ops],
-            input="\n".join(TEXTS),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert process.returncode == 0, process.stderr
-        answers = json.loads(process.stdout)
-        assert set(answers) == signatures
-        for answer in answers.values():
-            assert [label.encode() for label in answer["label"]] == expected["label"].tolist()
-            for name in ("score", "scores"):
-                np.testing.assert_allclose(answer[name], expected[name].ravel(), atol=1e-5, rtol=0)
+        assert {question.signature for question in artefact.questions} == signatures
+        answers = answered(loader, folder, artefact.questions, tmp_path, with_text)
+        for answer, question in zip(answers, artefact.questions, strict=True):
+            assert_same(answer, question)
