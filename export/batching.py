@@ -36,8 +36,9 @@ def joined(function, specs: dict):
 
     def run(tensors):
         flat = [tensors[name] for name in order]
+        rows = tf.shape(flat[0])[0]
         answers = tf.cond(
-            tf.shape(flat[0])[0] <= MAX_BATCH,
+            (rows > 0) & (rows <= MAX_BATCH),
             lambda: tuple(join(*flat)),
             lambda: tuple(function(tensors).values()),
         )
@@ -66,10 +67,11 @@ def joined_ids(function, specs: dict, max_length: int):
 
     def run(tensors):
         batch, width = tf.unstack(tf.shape(tensors["token_ids"]))
-        width = tf.minimum(width, max_length)
+        width = tf.clip_by_value(width, 1, max_length)
         ids = {name: _of_length(tensors[name], max_length) for name in ("token_ids", "segment_ids")}
         # Not trimmed to the length: padding has answers too, and the same as alone.
-        answer = join({**ids, "length": tensors["length"], "width": tf.fill([batch], width)})
+        length = tf.minimum(tensors["length"], width)  # what a neighbour is longer by is none of its own
+        answer = join({**ids, "length": length, "width": tf.fill([batch], width)})
         is_fixed = {name: t.shape.rank < 2 or t.shape[1] is not None for name, t in answer.items()}
         return {n: tensor if is_fixed[n] else _of_length(tensor, width) for n, tensor in answer.items()}
 

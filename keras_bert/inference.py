@@ -52,12 +52,15 @@ class Answerer(tf.Module):
         """
         config = self._held.model_config
         token_ids = token_ids[:, : config.max_sequence_length]
-        segment_ids = segment_ids[:, : config.max_sequence_length]
+        # As wide as the ids: a server pads each tensor by itself.
+        width = tf.shape(token_ids)[1]
+        segment_ids = segment_ids[:, :width]
+        segment_ids = tf.pad(segment_ids, [[0, 0], [0, width - tf.shape(segment_ids)[1]]])
         is_piece = (token_ids >= 0) & (token_ids < self.tokenizer.num_pieces)
         features = {
             "token_ids": tf.where(is_piece, token_ids, self.tokenizer.unk_id),
             "segment_ids": tf.clip_by_value(segment_ids, 0, config.num_segments - 1),
-            "padding_mask": tf.sequence_mask(length, tf.shape(token_ids)[1], dtype=tf.int32),
+            "padding_mask": tf.sequence_mask(tf.maximum(length, 1), width, dtype=tf.int32),
         }
         return self._answer(self._held.task.from_ids(features))
 

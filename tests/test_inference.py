@@ -155,3 +155,45 @@ def test_a_request_of_wrong_ids_leaves_its_neighbour_alone():
         answer = bert.answerer.ids(both, segments, tf.constant([5, 1_000]))["scores"].numpy()
         np.testing.assert_allclose(answer[:1], alone, atol=1e-6)
         assert np.isfinite(answer).all()
+
+
+def small(name):
+    """A BERT with the example settings of a task, whose answers depend on what it reads."""
+    keras.utils.set_random_seed(1)
+    settings, *_ = EXAMPLES[name]
+    config = kb.BertConfig(len(PIECES), 2, 2, 8, 16, max_sequence_length=16, initializer_range=0.3)
+    return kb.Bert.from_config(config, kb.Tokenizer(PIECES), name, **settings)
+
+
+@pytest.mark.parametrize("name", ["classification", "tagging", "fill_mask", "similarity"])
+def test_a_request_of_no_or_negative_length_is_answered_alone_as_beside_longer_ones(name):
+    bert = small(name)
+    mask_id = bert.tokenizer.vocabulary.mask_id
+    ids = np.array([[2, mask_id, 6, 3, 0, 0, 0], [2, 5, 6, 7, mask_id, 9, 3]], "int32")
+    for length in (0, -4, 3):
+        together = bert.answerer.ids(ids, np.zeros_like(ids), np.array([length, 7], "int32"))
+        alone = bert.answerer.ids(ids[:1, :4], np.zeros_like(ids[:1, :4]), np.array([length], "int32"))
+        for answer, tensor in alone.items():
+            beside = together[answer].numpy()[:1]
+            if tensor.shape[1:].rank and beside.shape != tensor.shape:
+                beside = beside[:, : tensor.shape[1]]
+            if tensor.dtype == tf.string:
+                assert beside.tolist() == tensor.numpy().tolist()
+            else:
+                np.testing.assert_allclose(beside, tensor, rtol=0, atol=1e-5)
+
+
+def test_segments_that_a_server_has_not_padded_are_read_as_the_first():
+    bert = small("classification")
+    ids = np.array([[2, 5, 6, 3]], "int32")
+    whole = bert.answerer.ids(ids, np.array([[0, 1, 0, 0]], "int32"), np.array([4], "int32"))
+    cut = bert.answerer.ids(ids, np.array([[0, 1]], "int32"), np.array([4], "int32"))
+    np.testing.assert_array_equal(whole["scores"], cut["scores"])
+
+
+def test_slots_without_a_mask_say_nothing():
+    bert = small("fill_mask")
+    answer = bert.answerer.text({"text": tf.constant(["a [MASK] film", "a film"])})
+    assert answer["count"].numpy().tolist() == [1, 0]
+    unused = answer["scores"].numpy()[[0, 1, 1], [1, 0, 1]]
+    assert not unused.any() and answer["scores"].numpy()[0, 0].all()

@@ -66,7 +66,7 @@ class FillMask(Task):
         is_mask *= features["padding_mask"]
         # Of equal values the first come first: the masks in their order, then places that mean nothing.
         _, places = tf.math.top_k(tf.pad(is_mask, [[0, 0], [0, self.max_masks]]), k=self.max_masks)
-        places = tf.minimum(places, tf.shape(is_mask)[1] - 1)
+        places = tf.minimum(places, tf.maximum(tf.shape(is_mask)[1] - 1, 0))
         return {**features, "mask_positions": places}  # (B, M)
 
     def target_columns(self):
@@ -94,11 +94,14 @@ class FillMask(Task):
         import tensorflow as tf
 
         scores, ids = tf.math.top_k(tf.nn.softmax(outputs, axis=-1), k=self.top_k)  # (B, M, k)
+        count = self._count(features)  # (B,)
+        # Slots without a mask read a place that depends on the rows beside this one.
+        is_used = tf.cast(tf.sequence_mask(count, self.max_masks), tf.int32)[:, :, None]
         return {
-            "pieces": tf.gather(tf.constant(self._vocabulary.pieces), ids),
-            "piece_ids": ids,
-            "scores": scores,
-            "count": self._count(features),  # (B,)
+            "pieces": tf.gather(tf.constant(self._vocabulary.pieces), ids * is_used),
+            "piece_ids": ids * is_used,
+            "scores": scores * tf.cast(is_used, scores.dtype),
+            "count": count,
         }
 
     def completed(self, answer, features):

@@ -79,6 +79,15 @@ def test_a_request_of_more_rows_than_a_batch_is_answered_by_itself():
     assert_same(function(**request), bert.answerer.text(request))
 
 
+def test_a_request_of_nothing_is_answered():
+    bert, _ = small("tagging")
+    texts, ids = text_signatures(bert, in_graph_batching=True)["serving_default"], ids_signature(bert, True)
+    assert len(texts(**columns(bert, tf.zeros([0], tf.string)))["count"]) == 0
+    nothing, length = tf.zeros([2, 0], tf.int32), tf.constant([0, 3])
+    request = {"token_ids": nothing, "segment_ids": nothing, "length": length}
+    assert all(len(tensor) == 2 for tensor in ids(**request).values())
+
+
 def test_requests_are_joined(patient):
     seen = []
 
