@@ -54,6 +54,23 @@ def convert(served, functions: dict, quantize: str, calibration=None, custom_ops
             ) from error  # fmt: skip
 
 
+def check_calibratable(functions: dict):
+    """Refuses what the calibration of `full_int8` cannot run: it ends the process at a loop, without a word.
+
+    Raises:
+        ExportError: a concrete function has a loop.
+    """
+    for name, function in functions.items():
+        graph = function.graph.as_graph_def()
+        nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+        if any(node.op in ("While", "StatelessWhile") for node in nodes):
+            raise ExportError(
+                f"The signature {name} has a loop, such as a CRF's search for the best path, at which "
+                "TFLite's calibration fails",
+                where="full_int8", expected="a model without loops", remedy="use dynamic_int8",
+            )  # fmt: skip
+
+
 def _with_activations_of_8_bits(converter, calibration) -> bytes:
     kept = [name for name in _product_names(converter.convert()) if FLOAT_PRODUCTS.search(name)]
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

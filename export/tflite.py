@@ -15,7 +15,7 @@ import pathlib
 from keras_bert.errors import ExportError, MissingExtraError, UsageError
 from keras_bert.export import probes, proof
 from keras_bert.export.calibration import calibration_calls
-from keras_bert.export.conversion import contents, convert
+from keras_bert.export.conversion import check_calibratable, contents, convert
 from keras_bert.export.dense_tokenizer import CUSTOM_OPS, DenseTokenizer
 from keras_bert.export.hand_over import is_hand_over, write_hand_over
 from keras_bert.export.metadata import add_metadata, check_edge, edge_artefact, edge_signature
@@ -92,6 +92,8 @@ def write(
     if calibration_file is not None:
         calibration = calibration_calls(bert, calibration_file, names, reading)
     functions, tokenizer = _functions(bert, names, quantize, text_input, metadata)
+    if quantize == "full_int8":
+        check_calibratable(functions)
     custom_ops = CUSTOM_OPS if text_input else ()
     artefact = _artefact(bert, path, names, functions, tokenizer, evaluation)
     if metadata:

@@ -109,3 +109,14 @@ def test_every_part_of_a_task_has_rows_of_its_own(tmp_path, bert):
         calibration.calibration_calls(both, {"one": rows}, {16: "serving_default"})
     calls = list(calibration.calibration_calls(both, {"one": rows, "two": rows}, {16: "serving_default"})())
     assert len(calls) == 120 and set(calls[0]) >= {"token_ids", "segment_ids", "padding_mask"}
+
+
+def test_a_loop_is_refused_at_which_the_calibration_would_end_the_process(bert, tmp_path):
+    tagger = kb.Bert.from_config(
+        bert.config, bert.tokenizer, "tagging", labels=["X"], crf=True, max_length=32
+    )
+    rows = [{"text": "a film", "spans": [{"start": 2, "end": 6, "label": "X"}]}] * 60
+    options = {"format": "tflite", "quantize": "full_int8", "calibration_file": rows}
+    with pytest.raises(ExportError, match="has a loop"):
+        export(tagger, tmp_path / "model.tflite", **options)
+    assert not list(tmp_path.iterdir())
