@@ -69,6 +69,9 @@ class MultipleChoice(Task):
         if len(features["token_ids"].shape) == 3:
             return super().outputs(model, features)
         # Ids alone: every row is one choice by itself, and its logit the answer.
+        # One that is not there has no tokens: alone it is read as its first, and left out in `completed`.
+        mask = features["padding_mask"]
+        features = {**features, "padding_mask": ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], 1)}
         one = {name: ops.expand_dims(features[name], 1) for name in model.input}
         return super().outputs(model, one)  # (B, 1)
 

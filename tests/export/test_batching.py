@@ -8,7 +8,7 @@ import tensorflow as tf
 from test_scoring import small
 
 from keras_bert.export import batching
-from keras_bert.export.signatures import ids_signature, text_signatures
+from keras_bert.export.signatures import ids_signature, static_signature, text_signatures
 
 TEXTS = ["a warm film", "", "dull", "a dull play was a cold play", "funny was not dull", "zz 我", "film film"]
 TASKS = ("classification", "tagging", "question_answering", "multi_task", "similarity")
@@ -106,3 +106,11 @@ def test_the_export_says_what_it_may_be_told(tmp_path):
     bert, _ = small("classification")
     report = bert.export(tmp_path / "joined", in_graph_batching=True)
     assert report["max_difference"] <= 1e-5 and "BatchFunction" in report["ops"]
+
+
+def test_a_choice_that_is_not_there_is_the_same_to_a_file_of_one_length():
+    bert, _ = small("multiple_choice")
+    ids, none = tf.constant([[2, 5, 6, 3, 0, 0, 0, 0]]), tf.zeros([1, 8], tf.int32)
+    static = static_signature(bert, 8)(token_ids=ids, segment_ids=none, padding_mask=none)
+    alone = bert.answerer.ids(token_ids=ids[:, :4], segment_ids=none[:, :4], length=tf.constant([0]))
+    np.testing.assert_allclose(static["score"], alone["score"], atol=1e-5)
