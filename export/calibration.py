@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from keras_bert.data.pipeline import Rows, open_source
-from keras_bert.errors import DataError
+from keras_bert.errors import DataError, UsageError
 from keras_bert.export.asking import features_of, padded, sequences_of, strings
 
 MIN_ROWS, MAX_ROWS = 50, 200
@@ -25,7 +25,13 @@ def calibration_calls(bert, source, names: dict, reading=None):
         signatures (name, inputs).
     Raises:
         DataError: too few rows, or all of one class.
+        UsageError: the task has no rows.
     """
+    if not bert.task.learns_from_rows:
+        raise UsageError(
+            f"The task {bert.task.name} has no rows to calibrate with", where="calibration_file",
+            expected="a task that learns from rows", remedy="use dynamic_int8",
+        )  # fmt: skip
     sources = _sources(bert.task, source)
     calls = []
     for part, rows in sources.items():

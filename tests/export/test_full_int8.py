@@ -6,7 +6,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 import keras_bert as kb
-from keras_bert.errors import DataError, ExportError
+from keras_bert.errors import DataError, ExportError, UsageError
 from keras_bert.export import calibration, export, tflite
 from keras_bert.layers import attention
 
@@ -120,3 +120,9 @@ def test_a_loop_is_refused_at_which_the_calibration_would_end_the_process(bert, 
     with pytest.raises(ExportError, match="has a loop"):
         export(tagger, tmp_path / "model.tflite", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_task_without_rows_is_refused(bert):
+    pretraining = kb.Bert.from_config(bert.config, bert.tokenizer, "pretraining", max_length=32)
+    with pytest.raises(UsageError, match="no rows to calibrate with"):
+        calibration.calibration_calls(pretraining, ROWS, {16: "serving_default"})
