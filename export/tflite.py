@@ -44,10 +44,7 @@ MIN_FULL_AGREEMENT = 0.97
 # What a hidden key has added to its score there: 255 steps must still tell apart what is seen.
 HIDDEN_SCORE = -30.0
 # The whole package first, which loads what its operations need.
-TEXT_PACKAGES = (
-    "tensorflow_text",
-    "tensorflow_text.core.pybinds.tflite_registrar",
-)
+TEXT_PACKAGES = ("tensorflow_text", "tensorflow_text.core.pybinds.tflite_registrar")
 
 
 def write(
@@ -61,8 +58,8 @@ def write(
         path: path. The file; an old one is replaced.
         quantize: str. `"dynamic_int8"`: weights of 8 bits, a quarter of the size and several times as fast;
             `"float16"`: half the size, computed in float32 on CPUs; `"float32"`; or `"full_int8"`:
-            activations have 8 bits too, but for layer normalisation and the sums of residuals, for chips
-            whose integers are faster. With an evaluation file it must agree in 97 of 100 decisions.
+            activations have 8 bits too, for chips whose integers are faster, but for what 8 bits would
+            destroy (`conversion.FLOAT_OPS`). With an evaluation file 97 of 100 decisions must agree.
         length: int, sequence of int, or None. The fixed length L; None means the task's `max_length`. Of
             several each has a signature, such as `length_32`, beside `serving_default` of the longest: the
             weights are there once, and an application asks the shortest that holds its text.
@@ -75,8 +72,8 @@ def write(
         evaluate: function or None. From the `Bert` to the `Evaluation` that the file is scored on.
         reading: dict or None. How `calibration_file` is read.
     Returns:
-        dict, see `keras_bert.export.export`; besides `length`, `quantize`, `labels`, `op_counts`,
-        `min_runtime_version`, `hand_over` (the folder), `first_answer_ms` and `peak_memory_bytes`.
+        dict, see `keras_bert.export.export`; besides `lengths`, `quantize`, `labels`, `op_counts`,
+        `custom_ops`, `min_runtime_version`, `hand_over` (the folder) and `metadata`.
     Raises:
         ExportError, OutputError, UsageError, DataError: nothing was published.
         MissingExtraError: ai-edge-litert, which reads the file back, is not installed.
