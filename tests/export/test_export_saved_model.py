@@ -173,7 +173,7 @@ def test_serving_default_takes_the_columns_it_is_told(bert):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"format": "onnx"}, "tf_saved_model, tflite"),
+        ({"format": "coreml"}, "tf_saved_model, tflite, onnx"),
         ({"quantize": "float32"}, "of columns"),
         ({"columns": ["text", "title"]}, "title"),
         ({"columns": ["text_pair"]}, "needs the column 'text'"),
