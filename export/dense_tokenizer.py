@@ -55,6 +55,8 @@ class DenseTokenizer(tf.Module):
         Returns:
             Dict of `token_ids`, `segment_ids`, `padding_mask`, int32 tensors (1, L).
         """
+        if texts.shape.as_list() != [1]:
+            raise _refused("The task reads several texts as sequences of their own, and the file has one")
         is_pair = text_pairs is not None
         room = room_for_pieces(max_length, is_pair=is_pair)
         ids_a, length_a = self._pieces(texts, max_length)

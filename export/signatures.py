@@ -142,8 +142,13 @@ def static_text_signatures(bert, length: int, tokenizer) -> dict:
             )  # fmt: skip
         for columns in dict.fromkeys((task.columns, (*task.columns, *task.optional_columns))):
             names = (DEFAULT, "_".join(columns)) if part is None else part_signatures(part, columns)
-            name = names[columns != task.columns]
-            functions[name] = _static_text_function(one, task, columns, tokenizer)
+            try:
+                name = names[columns != task.columns]
+                functions[name] = _static_text_function(one, task, columns, tokenizer)
+            except UsageError:
+                if columns == task.columns:
+                    raise
+                # A pair that is two sequences has no signature; one text still has.
     return functions
 
 

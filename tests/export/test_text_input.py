@@ -9,6 +9,7 @@ import keras_bert as kb
 from keras_bert.errors import UsageError
 from keras_bert.export import export
 from keras_bert.export.dense_tokenizer import CUSTOM_OPS, MAX_WORD_BYTES, DenseTokenizer
+from keras_bert.export.signatures import static_text_signatures
 
 TEXTS = [
     "a film",
@@ -86,3 +87,9 @@ def test_what_the_tokeniser_of_tflite_cannot_do_is_refused(bert, tmp_path):
     accents = kb.Tokenizer(bert.tokenizer.vocabulary, strip_accents=False)
     assert "strip_accents" in refused("classification", accents, labels=["a", "b"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pair_that_is_two_sequences_has_no_signature_and_one_text_has(bert, dense):
+    similar = kb.Bert.from_config(bert.config, bert.tokenizer, "similarity", max_length=16)
+    [name] = static_text_signatures(similar, 16, dense)
+    assert name == "serving_default"
