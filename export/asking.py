@@ -77,7 +77,7 @@ def one_by_one(bert, signature: str, sequences: dict, given=False) -> list:
     expected = answered(bert.answerer.ids, **ids_of(sequences))
     expected = {name: array for name, array in expected.items() if array.dtype != object}
     return [
-        Question(signature, _row(sequences, i), _row(expected, i), given)
+        Question(signature, row_of(sequences, i), row_of(expected, i), given)
         for i in range(len(sequences["token_ids"]))
     ]
 
@@ -86,12 +86,28 @@ def texts_one_by_one(bert, signature: str, texts: dict, sequences: dict, given=F
     """The same where the signature takes the texts themselves, dict of string arrays (B,) by column."""
     questions = one_by_one(bert, signature, sequences, given)
     return [
-        dataclasses.replace(each, inputs=_row(texts, i), texts=_row(texts, i))
+        dataclasses.replace(each, inputs=row_of(texts, i), texts=row_of(texts, i))
         for i, each in enumerate(questions)
     ]
 
 
-def _row(arrays, i):
+def rows_by_part(task, source, where: str, error) -> dict:
+    """The rows of every part of a task, or of the task itself under None.
+
+    Raises:
+        error: a part has none, or there is another.
+    """
+    if not task.parts:
+        return {None: source}
+    if not isinstance(source, dict) or source.keys() != task.parts.keys():
+        raise error(
+            "Not every part of the task has its rows", where=where,
+            expected=", ".join(f"{name}=FILE" for name in task.parts),
+        )  # fmt: skip
+    return source
+
+
+def row_of(arrays: dict, i: int) -> dict:
     """One row of the arrays, the batch's axis kept."""
     return {name: array[i : i + 1] for name, array in arrays.items()}
 

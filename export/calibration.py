@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.errors import DataError, UsageError
-from keras_bert.export.asking import features_of, padded, sequences_of, strings
+from keras_bert.export.asking import batches_of, features_of, padded, row_of, rows_by_part, sequences_of
 
 MIN_ROWS, MAX_ROWS = 50, 200
 BATCH_SIZE = 32
@@ -32,24 +32,13 @@ def calibration_calls(bert, source, names: dict, reading=None):
             f"The task {bert.task.name} has no rows to calibrate with", where="calibration_file",
             expected="a task that learns from rows", remedy="use dynamic_int8",
         )  # fmt: skip
-    sources = _sources(bert.task, source)
+    sources = rows_by_part(bert.task, source, "calibration_file", DataError)
     calls = []
     for part, rows in sources.items():
         asked = bert if part is None else bert.part(part)
         columns = _columns(asked.task, rows, MAX_ROWS // len(sources), reading or {})
         calls += [call for length, name in names.items() for call in _calls(asked, columns, length, name)]
     return functools.partial(_yielded, calls, with_names=len(names) > 1)
-
-
-def _sources(task, source) -> dict:
-    """The rows of every part, or of the task itself under None."""
-    if not task.parts:
-        return {None: source}
-    if not isinstance(source, dict) or source.keys() != task.parts.keys():
-        raise _refused(
-            "Not every part of the task has its rows", ", ".join(f"{name}=FILE" for name in task.parts)
-        )
-    return source
 
 
 def _columns(task, source, count, reading) -> dict:
@@ -68,12 +57,11 @@ def _columns(task, source, count, reading) -> dict:
 
 
 def _calls(bert, columns, length, name):
-    task, count = bert.task.resized(length), len(next(iter(columns.values())))
-    for start in range(0, count, BATCH_SIZE):
-        texts = {column: strings(values[start : start + BATCH_SIZE]) for column, values in columns.items()}
+    task = bert.task.resized(length)
+    for texts in batches_of(columns, (BATCH_SIZE,)):
         sequences = sequences_of(padded(features_of(task, texts, bert.answerer.tokenizer), length))
         for i in range(len(sequences["token_ids"])):
-            yield name, {feature: array[i : i + 1].astype(np.int32) for feature, array in sequences.items()}
+            yield name, row_of(sequences, i)
 
 
 def _yielded(calls, with_names):

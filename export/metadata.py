@@ -134,22 +134,6 @@ def edge_signature(bert, length: int):
     return tf.function(answer).get_concrete_function(**specs)
 
 
-def edge_artefact(task, artefact):
-    """The `proof.Artefact`, its questions expecting of the answers only what the task's application takes."""
-
-    def narrowed(questions):
-        return [
-            dataclasses.replace(each, expected={name: each.expected[name] for name in task.edge_outputs})
-            for each in questions
-        ]
-
-    scored = {
-        name: [dataclasses.replace(batch, questions=narrowed(batch.questions)) for batch in batches]
-        for name, batches in artefact.scored.items()
-    }
-    return dataclasses.replace(artefact, questions=narrowed(artefact.questions), scored=scored)
-
-
 def add_metadata(bert, file) -> dict:
     """Gives a written `.tflite` file its metadata, vocabulary and class names.
 

@@ -48,19 +48,14 @@ def write(bert, path, *, evaluate=None) -> dict:
     path = pathlib.Path(path).absolute()
     evaluation = None if evaluate is None else evaluate(bert)  # first: a mistake in the rows is said at once
     function = _numbers_of_ids(bert)
-    served, kept = Served([function]), set(function.structured_outputs)
-    questions = [_of_numbers(question, kept) for question in probes.ids_questions(bert, IDS)]
-    scored = {}
-    if evaluation is not None:
-        batches = evaluation.ids_batches(IDS)
-        for batch in batches:
-            batch.questions = [_of_numbers(question, kept) for question in batch.questions]
-        scored = {IDS: batches}
+    served = Served([function])
+    scored = {} if evaluation is None else {IDS: evaluation.ids_batches(IDS)}
+    artefact = proof.Artefact("onnx", path, (), probes.ids_questions(bert, IDS), scored)
+    artefact = artefact.answering(function.structured_outputs)
     with folder_lock(path), atomic_file(path) as stage:
         _convert(served, function, stage)
-        [report] = proof.prove(
-            [proof.Artefact("onnx", stage, (), questions, scored)], evaluation, tolerance=TOLERANCE
-        )
+        artefact.path = stage
+        [report] = proof.prove([artefact], evaluation, tolerance=TOLERANCE)
         size = stage.stat().st_size
         report["proof"] = proof_rows(path.name, "onnx", size, report)
         if evaluation is not None:
@@ -83,11 +78,6 @@ def _numbers_of_ids(bert):
         return {name: t for name, t in bert.answerer.ids(**ids).items() if t.dtype != tf.string}
 
     return tf.function(answer).get_concrete_function(**bert.answerer.id_specs())
-
-
-def _of_numbers(question, kept):
-    question.expected = {name: array for name, array in question.expected.items() if name in kept}
-    return question
 
 
 def _convert(served, function, stage):

@@ -11,6 +11,7 @@ from keras_bert.export.asking import (
     ids_of,
     one_by_one,
     padded,
+    row_of,
     sequences_of,
     texts_one_by_one,
 )
@@ -116,8 +117,7 @@ def _with_texts(questions, texts, features) -> list:
     if features["token_ids"].ndim > 2:
         return questions
     rows = features.get("row", np.arange(len(questions)))
-    given = [{name: values[row : row + 1] for name, values in texts.items()} for row in rows]
-    return [dataclasses.replace(q, texts=each) for q, each in zip(questions, given, strict=True)]
+    return [dataclasses.replace(q, texts=row_of(texts, row)) for q, row in zip(questions, rows, strict=True)]
 
 
 def _required(task) -> tuple:

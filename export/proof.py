@@ -57,6 +57,21 @@ class Artefact:
     scored: dict = dataclasses.field(default_factory=dict)
     answers: list = dataclasses.field(default_factory=list)
 
+    def answering(self, names) -> "Artefact":
+        """The same, its questions expecting of the answers only those of these names."""
+
+        def narrowed(questions):
+            return [
+                dataclasses.replace(each, expected={name: each.expected[name] for name in names})
+                for each in questions
+            ]
+
+        scored = {
+            asked: [dataclasses.replace(batch, questions=narrowed(batch.questions)) for batch in batches]
+            for asked, batches in self.scored.items()
+        }
+        return dataclasses.replace(self, questions=narrowed(self.questions), scored=scored)
+
     def all_questions(self) -> list:
         rows = [question for batches in self.scored.values() for b in batches for question in b.questions]
         return [*self.questions, *rows]

@@ -21,6 +21,7 @@ from keras_bert.export.asking import (
     ids_of,
     one_by_one,
     padded,
+    rows_by_part,
     sequences_of,
     strings,
     tensors,
@@ -86,12 +87,7 @@ class Evaluation:
                 f"The largest drop is {max_metric_drop!r}", where="max_metric_drop", expected="0 or more"
             )
         self.bert, self.source, self.max_metric_drop = bert, source, max_metric_drop
-        if task.parts and (not isinstance(source, dict) or source.keys() != task.parts.keys()):
-            raise UsageError(
-                "Not every part of the task has its rows", where="eval_file",
-                expected=", ".join(f"{name}=FILE" for name in task.parts),
-            )  # fmt: skip
-        sources = source if task.parts else {None: source}
+        sources = rows_by_part(task, source, "eval_file", UsageError)
         self.names = list(sources)
         self.parts, self._batches = [], []
         for number, (name, rows) in enumerate(sources.items()):

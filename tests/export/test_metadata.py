@@ -297,7 +297,7 @@ def test_questions_expect_no_more_than_the_application_takes(bert):
     assert set(asked[0].expected) == {"score", "scores"}
     batch = Batch(0, np.arange(3), {}, asked)
     artefact = proof.Artefact("tflite", "model.tflite", (), asked, {"ids": [batch]})
-    narrowed = metadata.edge_artefact(bert.task, artefact)
+    narrowed = artefact.answering(bert.task.edge_outputs)
     assert [set(question.expected) for question in narrowed.all_questions()] == [{"scores"}] * 6
     assert [question.inputs for question in narrowed.questions] == [question.inputs for question in asked]
     assert set(artefact.questions[0].expected) == {"score", "scores"}
