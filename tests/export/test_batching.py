@@ -23,10 +23,13 @@ def bert(request):
     return small(request.param)[0]
 
 
-@pytest.fixture
-def patient(monkeypatch):
+@pytest.fixture(params=["of one size", "of several sizes"])
+def patient(monkeypatch, request):
     """Waits long for company, so that requests of slow threads are joined too."""
     monkeypatch.setattr(batching, "TIMEOUT_MICROS", 100_000)
+    if request.param == "of several sizes":
+        monkeypatch.setattr(batching, "BYTES", (4, 12))
+        monkeypatch.setattr(batching, "TOKENS", (4, 8))
 
 
 def asked_together(function, requests):
@@ -100,6 +103,22 @@ def test_requests_are_joined(patient):
     answers = asked_together(run, requests)
     assert [answer["same"].numpy()[0] for answer in answers] == [b"%d" % i for i in range(6)]
     assert sum(seen) == 6 and len(seen) < 6
+
+
+def test_only_texts_of_like_size_are_joined(monkeypatch):
+    monkeypatch.setattr(batching, "TIMEOUT_MICROS", 100_000)
+    seen = []
+
+    def function(tensors):
+        tf.py_function(lambda x: seen.append(set(map(len, x.numpy()))), [tensors["text"]], [])
+        return {"same": tf.identity(tensors["text"])}
+
+    run = tf.function(batching.joined(function, {"text": tf.TensorSpec([None], tf.string)}))
+    sizes = [5, 500, 40, 5000, 64, 300, 65, 1] * 2
+    answers = asked_together(run, [{"tensors": {"text": tf.constant(["x" * size])}} for size in sizes])
+    assert [len(answer["same"].numpy()[0]) for answer in answers] == sizes
+    assert len(seen) < len(sizes)
+    assert all(any(joined <= like for like in ({1, 5, 40, 64}, {65}, {300, 500}, {5000})) for joined in seen)
 
 
 def test_the_export_says_what_it_may_be_told(tmp_path):
