@@ -11,7 +11,7 @@ import uuid
 import tensorflow as tf
 
 MAX_BATCH, TIMEOUT_MICROS, MAX_ENQUEUED = 32, 2000, 1000
-THREADS = 2  # batches at a time; each uses all cores within an operation
+THREADS = 1  # of each size; a batch uses all cores within an operation
 # What is joined with what: sizes up to the first, up to the second, and so on. A word has some five bytes.
 BYTES, TOKENS = (64, 128, 256, 512, 1024), (16, 32, 64, 128, 256)
 
