@@ -1,0 +1,137 @@
+"""What a phone's file costs: TFLite in 8 bits against ONNX Runtime in 8 bits, the same weights and ids.
+
+    python tests/benchmarks/edge.py --peer_python=PEER_ENV/bin/python --work=FOLDER [--models base minilm]
+        [--lengths 128 32] [--threads 2] [--rounds 15] [--seconds 2]
+
+The peer needs an environment of its own, see requirements-edge.txt. `base` has random weights, `minilm` those
+of its package; both get a head of three classes. Both sides are processes that stay; rounds by turns, one
+sentence a run, all of its tokens real. Before anything is timed the answers of both are held against
+float32's. Printed: medians, the ratio of the medians of each round with its 95 % interval, and one line of
+JSON is appended to FOLDER/edge.jsonl for every cell.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import tasks_data
+
+HERE = pathlib.Path(__file__).parent
+ROWS = 64
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peer_python", required=True)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--models", nargs="*", default=["base", "minilm"])
+    parser.add_argument("--lengths", nargs="*", type=int, default=[128])
+    parser.add_argument("--threads", nargs="*", type=int, default=[2])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=2)
+    given = parser.parse_args()
+    for name in given.models:
+        for length in given.lengths:
+            folder = given.work / f"{name}_{length}"
+            if not (folder / "done").exists():
+                code = f"import edge; edge.make({name!r}, {str(folder.absolute())!r}, {length})"
+                subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
+                command = [given.peer_python, HERE / "edge_peer.py", folder / "model", folder, str(length)]
+                subprocess.run(command, check=True)
+                (folder / "done").touch()
+            for threads in given.threads:
+                compare(given, name, folder, length, threads)
+
+
+def make(name, folder, length):
+    """The model's folder, which transformers opens too, its .tflite in 8 bits, and float32's answers."""
+    import keras
+
+    import keras_bert as kb
+
+    folder = pathlib.Path(folder)
+    keras.utils.set_random_seed(0)
+    labels = ["a", "b", "c"]
+    if name == "minilm":
+        bert = kb.load(tasks_data.minilm(), task="classification", labels=labels, max_length=length)
+    else:
+        tokenizer = kb.Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(30_517))])
+        config = kb.BertConfig.preset(name)
+        bert = kb.Bert.from_config(config, tokenizer, "classification", labels=labels, max_length=length)
+    bert.save(folder / "model")
+    bert.export(folder / "model.tflite", format="tflite", quantize="dynamic_int8", length=length)
+    ids = np.random.default_rng(1).integers(1000, 20000, (ROWS, length)).astype(np.int32)
+    lengths = np.full(ROWS, length, np.int32)
+    answer = bert.answerer.ids(token_ids=ids, segment_ids=0 * ids, length=lengths)["scores"].numpy()
+    np.savez(folder / "rows.npz", ids=ids, scores=answer)
+
+
+class Side:
+    """One of the two, in a process of its own."""
+
+    def __init__(self, name, python, kind, path, length, threads):
+        self.name = name
+        self._process = subprocess.Popen(
+            [python, HERE / "edge_runner.py", kind, path, str(length), str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def ask(self, verb, value):
+        print(verb, value, file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def compare(given, name, folder, length, threads):
+    sides = [
+        Side("TFLite int8", sys.executable, "litert", folder / "model.tflite", length, threads),
+        *(
+            Side(f"ONNX Runtime {kind}", given.peer_python, "onnx", folder / f"{kind}.onnx", length, threads)
+            for kind in ("int8", "fused_int8")
+        ),
+    ]
+    expected = np.load(folder / "rows.npz")["scores"]
+    print(f"{name}, {length} tokens, {threads} threads", flush=True)
+    for side in sides:
+        scores = np.array(side.ask("answers", folder / "rows.npz"))
+        agreement = np.mean(scores.argmax(1) == expected.argmax(1))
+        print(f"  {side.name}: agrees with float32 in {agreement:.3f}, differs by up to "
+              f"{np.abs(scores - expected).max():.3g}", flush=True)  # fmt: skip
+        side.ask("time", given.seconds)  # warms
+    medians = {side.name: [] for side in sides}
+    for _ in range(given.rounds):
+        for side in sides:
+            time.sleep(0.2)  # the other's threads come to rest
+            medians[side.name].append(float(np.median(side.ask("time", given.seconds))))
+    for side in sides:
+        side.close()
+    ours, *peers = medians
+    for peer in peers:
+        ratios = np.array(medians[ours]) / np.array(medians[peer])
+        low, high = interval(ratios)
+        row = {
+            "model": name, "length": length, "threads": threads, "peer": peer,
+            "ours_ms": float(np.median(medians[ours])), "peer_ms": float(np.median(medians[peer])),
+            "ratio": float(np.median(ratios)), "low": low, "high": high, "rounds": given.rounds,
+        }  # fmt: skip
+        print(f"  {row['ours_ms']:.2f} ms against {row['peer_ms']:.2f} of {peer}: "
+              f"{row['ratio']:.3f} ({low:.3f} to {high:.3f})", flush=True)  # fmt: skip
+        with (given.work / "edge.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def interval(values, resamples=10_000):
+    """Where 95 % of the medians of resampled rounds lie."""
+    drawn = np.random.default_rng(0).choice(values, (resamples, len(values)))
+    return [float(x) for x in np.quantile(np.median(drawn, axis=1), [0.025, 0.975])]
+
+
+if __name__ == "__main__":
+    main()
