@@ -78,7 +78,7 @@ def pretraining_card(*, title, origin, config, corpus, data, settings, rows, sco
 _USE = """Fine-tune it:
 
 ```bash
-keras-bert finetune --model_dir=. --task=classification --train_file=train.tsv --eval_file=dev.tsv \\
+keras-bert finetune --model_dir=model --task=classification --train_file=train.tsv --eval_file=dev.tsv \\
     --output_dir=../classifier
 ```
 
@@ -87,8 +87,8 @@ Load it, with a new head or for its vectors:
 ```python
 import keras_bert as kb
 
-bert = kb.load(".", task="classification", labels=["negative", "positive"])
-vectors = kb.load(".").encode(["Type a text here."])["sequence_output"]
+bert = kb.load("model", task="classification", labels=["negative", "positive"])
+vectors = kb.load("model").encode(["Type a text here."])["sequence_output"]
 ```"""
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +78,16 @@ def test_a_run_leaves_a_model_its_course_and_a_card(first):
     card = (first / "README.md").read_text()
     assert "random weights (tiny)" in card and "mlm_accuracy" in card and "history.png" in card
     assert (first / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_the_card_says_to_type_works_beside_it(first, monkeypatch):
+    text = (first / "README.md").read_text()
+    monkeypatch.chdir(first)
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    assert names["vectors"].shape[0] == 1 and names["bert"].task.name == "classification"
+    [folder] = re.findall(r"keras-bert finetune --model_dir=(\S+)", text)
+    assert Path(folder, "config.json").is_file()
 
 
 def test_the_saved_model_scores_as_the_run_said(first, corpora):

@@ -48,7 +48,7 @@ def test_the_card_tells_model_run_corpus_and_scores():
         "| tokens_seen | 3,840,000 |", "| training_seconds | 3600.0 |",
         "| examples_per_second | 10.0 |", "| tokens_per_second | 1,000.0 |", "| gflop_per_second | 5.0 |",
         "![loss and accuracy over steps and examples](history.png)",
-        'kb.load(".", task="classification"', "keras-bert finetune --model_dir=. ",
+        'kb.load("model", task="classification"', "keras-bert finetune --model_dir=model ",
     ):  # fmt: skip
         assert line in text, line
     assert "None" not in text
