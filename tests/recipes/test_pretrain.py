@@ -80,6 +80,7 @@ def test_a_run_leaves_a_model_its_course_and_a_card(first):
     assert (first / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.filterwarnings("ignore:.*its head .pretraining. is not used")
 def test_what_the_card_says_to_type_works_beside_it(first, monkeypatch):
     text = (first / "README.md").read_text()
     monkeypatch.chdir(first)
