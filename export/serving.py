@@ -128,6 +128,17 @@ delete the folder of the newer one. `models.config` is for a server of several m
 (`--model_config_file=/models/{name}/models.config`).
 
 The signature `ids` rebuilds the padding mask from `length`, so that requests of unequal length can be joined.
+{_on_lists(task)}"""
+
+
+def _on_lists(task) -> str:
+    """What a client must know where a row has a list of texts."""
+    if not task.list_columns:
+        return ""
+    names = " and ".join(f"`{name}`" for name in task.list_columns)
+    return f"""
+The server joins only requests with equally many texts a row in {names}: fill the shorter lists with "", which
+is no answer, or serve without `--enable_batching`.
 """
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
+from test_scoring import small
 
 from keras_bert.errors import ExportError
 from keras_bert.export import serving
@@ -142,6 +143,18 @@ def test_every_file_of_a_version_has_its_fingerprint(bundle, tmp_path):
 def test_a_list_of_texts_is_not_padded_with_its_first_one(tmp_path):
     serving.write_batching(tmp_path, pads_inputs=False)
     assert "pad_variable_length_inputs: false" in (tmp_path / "batching_params.pbtxt").read_text()
+
+
+def test_a_list_of_texts_may_be_filled_as_the_page_says(tmp_path, no_process):
+    bert, _ = small("multiple_choice")
+    bert.export(tmp_path / "choices")
+    assert 'fill the shorter lists with ""' in (tmp_path / "choices" / "README.md").read_text()
+    question, lists = bert.task.columns[0], bert.task.list_columns[0]
+    texts = {question: tf.constant(["a warm film"])}
+    short = bert.answerer.text({**texts, lists: tf.constant([["dull", "funny"]])})
+    filled = bert.answerer.text({**texts, lists: tf.constant([["dull", "funny", "", ""]])})
+    np.testing.assert_allclose(filled["scores"][:, :2], short["scores"], atol=1e-6)
+    assert not np.any(filled["scores"][:, 2:] > 1e-6)
 
 
 @pytest.mark.slow
