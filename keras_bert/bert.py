@@ -13,7 +13,7 @@ from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.encoder import bert_encoder
 from keras_bert.errors import UsageError
 from keras_bert.heads import head_model
-from keras_bert.inference import Answerer, embed, predict, text_columns, with_a_token
+from keras_bert.inference import Answerer, TracedModel, embed, predict, text_columns, with_a_token
 from keras_bert.layers import blank_weights
 from keras_bert.saving import save
 from keras_bert.tasks import task_class
@@ -93,7 +93,11 @@ class Bert:
     def answerer(self) -> Answerer:
         """Text to answer and ids to answer as graph functions; what `export` writes."""
         self._need_task()
-        return Answerer(self.model, self.task, self._in_graph, self.config)
+        return Answerer(self._traced, self.task, self._in_graph, self.config)
+
+    @functools.cached_property
+    def _traced(self):
+        return TracedModel(self.model)
 
     @functools.cached_property
     def _in_graph(self):
@@ -206,7 +210,8 @@ class Bert:
         if name not in self.task.parts:
             raise UsageError(f"There is no part {name!r}", expected=f"of {', '.join(self.task.parts)}")
         part = copy.copy(self)
-        part.__dict__.pop("answerer", None)
+        vars(part).pop("answerer", None)
+        vars(part)["_traced"] = self._traced  # one function for all parts
         part.task = self.task.parts[name]
         return part
 

@@ -8,11 +8,27 @@ from keras_bert.errors import DataError
 from keras_bert.features import FEATURES, tensor_specs
 
 
+class TracedModel:
+    """A model that all graphs call as one function, so that it is traced and stored once for all of them.
+
+    Args:
+        model: `BertModel`.
+    """
+
+    def __init__(self, model):
+        self.input = model.input
+        specs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in model.input.items()}
+        self._function = tf.function(lambda inputs: model(inputs, training=False), input_signature=[specs])
+
+    def __call__(self, inputs, training=False):
+        return self._function(inputs)
+
+
 class Answerer(tf.Module):
     """In-graph tokeniser, model and task as functions of tensors.
 
     Args:
-        model: `BertModel`.
+        model: `TracedModel`.
         task: Task.
         tokenizer: `InGraphTokenizer`.
         config: BertConfig.
@@ -23,7 +39,7 @@ class Answerer(tf.Module):
         self.tokenizer = tokenizer  # tracked: a SavedModel must carry its tables
         # Held out of sight of TensorFlow's tracking: a SavedModel that tracks a Keras model stores every
         # weight twice. The functions capture the variables all the same.
-        self._held = _Held(model=_Shared(model), task=task, model_config=config, texts={})
+        self._held = _Held(model=model, task=task, model_config=config, texts={})
         self.ids = tf.function(self._ids, input_signature=list(self.id_specs().values()))
 
     @staticmethod
@@ -86,18 +102,6 @@ def with_a_token(features: dict) -> dict:
         else tensor
         for name, tensor in features.items()
     }
-
-
-class _Shared:
-    """A model that all graphs call as one function, so that it is traced and stored once for all of them."""
-
-    def __init__(self, model):
-        self.input = model.input
-        specs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in model.input.items()}
-        self._function = tf.function(lambda inputs: model(inputs, training=False), input_signature=[specs])
-
-    def __call__(self, inputs, training=False):
-        return self._function(inputs)
 
 
 class _Held:
