@@ -24,7 +24,7 @@ def joined(function, specs: dict):
 
     Args:
         function: from dict of tensors to dict of tensors, the batch first in all of them.
-        specs: dict of `tf.TensorSpec` by name. What it takes: strings, equally many in a row whoever asks.
+        specs: dict of `tf.TensorSpec` by name. What it takes: strings (B,).
     Returns:
         Function from dict to dict. In an axis whose length depends on the rows, an answer may be as long as
         the longest of those joined.
@@ -32,12 +32,8 @@ def joined(function, specs: dict):
     joins = [_join(function, specs) for _ in range(len(BYTES) + 1)]
 
     def run(tensors):
-        rows = tf.shape(tensors[next(iter(specs))])[0]
-        lengths = [
-            tf.reduce_sum(tf.reshape(tf.strings.length(texts), [rows, -1]), axis=1)
-            for texts in tensors.values()
-        ]
-        return _chosen(joins, BYTES, tf.reduce_max(tf.add_n(lengths)), rows, function, tensors)
+        lengths = tf.add_n([tf.strings.length(tensors[name]) for name in specs])  # (B,)
+        return _chosen(joins, BYTES, tf.reduce_max(lengths), tf.size(lengths), function, tensors)
 
     return run
 

@@ -41,7 +41,7 @@ def write(
             logits by that library's names, see `foreign`; the texts' signature is then named by its columns.
         examples: bool. Also a signature of `tf.Example`s for the server's Classify or Regress.
         in_graph_batching: bool. Requests that come together are joined in the graph itself, for servers that
-            do not join them, see `keras_bert.export.batching`.
+            do not join them, see `keras_bert.export.batching`; those with lists of texts are not.
         evaluate: function or None. From the `Bert` to the `Evaluation` that every signature is scored on.
     Returns:
         dict, see `keras_bert.export.export`; besides `ids_path` and `ids_bytes`.

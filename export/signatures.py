@@ -179,7 +179,9 @@ def names_of(functions: dict) -> dict:
 
 def _text_function(bert, columns, in_graph_batching):
     specs = text_specs(bert.task, columns)
-    return _named(joined(bert.answerer.text, specs) if in_graph_batching else bert.answerer.text, specs)
+    # Lists of texts are not joined: two of unequal length would fail one another.
+    joins = in_graph_batching and not bert.task.list_columns
+    return _named(joined(bert.answerer.text, specs) if joins else bert.answerer.text, specs)
 
 
 def _named(function, specs):

@@ -121,6 +121,19 @@ def test_only_texts_of_like_size_are_joined(monkeypatch):
     assert all(any(joined <= like for like in ({1, 5, 40, 64}, {65}, {300, 500}, {5000})) for joined in seen)
 
 
+def test_lists_of_unequal_length_do_not_fail_one_another(monkeypatch):
+    monkeypatch.setattr(batching, "TIMEOUT_MICROS", 100_000)
+    bert, _ = small("multiple_choice")
+    function = text_signatures(bert, in_graph_batching=True)["serving_default"]
+    [text], [choices] = bert.task.columns, bert.task.list_columns
+    requests = [
+        {text: tf.constant(["a film"]), choices: tf.constant([["dull", "warm", "cold"][:count]])}
+        for count in (2, 3, 2, 3)
+    ]
+    for request, answer in zip(requests, asked_together(function, requests), strict=True):
+        assert_same(answer, bert.answerer.text(request))
+
+
 def test_the_export_says_what_it_may_be_told(tmp_path):
     bert, _ = small("classification")
     report = bert.export(tmp_path / "joined", in_graph_batching=True)
