@@ -46,6 +46,10 @@ def attention_bias(padding_mask):
     return ops.expand_dims(bias, 1) if len(bias.shape) == 3 else bias
 
 
+def _bias_or_none(padding_mask):
+    return None if padding_mask is None else attention_bias(padding_mask)
+
+
 @keras.saving.register_keras_serializable(package="keras_bert")
 class ExampleMask(keras.layers.Layer):
     """Which tokens of packed rows may see one another: those of one example.
@@ -129,23 +133,20 @@ class SelfAttention(keras.layers.Layer):
             return self.output_projection(ops.reshape(mixed, ops.shape(inputs)))  # (B, T, D)
         tokens = tokens_of(padding_mask)
         query, key, value = self._heads(inputs, tokens)
-        probabilities = self._probabilities(query, key, padding_mask)  # (B, N, T, S)
-        probabilities = self.dropout_layer(ops.cast(probabilities, value.dtype), training=training)
-        mixed = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))  # (B, T, N, H)
-        mixed = tokens.gather(ops.reshape(mixed, ops.shape(inputs)))
+        probabilities = kernels.attention_probabilities(
+            self._products(query, key), _bias_or_none(tokens.mask), self.dropout_layer, training
+        )  # (B, N, T, S)
+        mixed = tokens.merged(ops.matmul(probabilities, value))
         return tokens.scatter(self.output_projection(mixed))  # (B, T, D)
 
     def scores(self, inputs, padding_mask=None):
         """The attention probabilities, float32 tensor (B, N, T, S); every row sums to 1."""
-        query, key, _ = self._heads(inputs, tokens_of(padding_mask))
-        return self._probabilities(query, key, padding_mask)
+        query, key, _ = self._heads(inputs, tokens_of(None))
+        return kernels.softmax(self._products(query, key), _bias_or_none(padding_mask))
 
     def _heads(self, inputs, tokens):
-        batch, length = ops.shape(inputs)[:2]
-        projected = tokens.scatter(self.query_key_value(tokens.gather(inputs)))  # (B, T, 3 D)
-        split = ops.split(projected, 3, axis=-1)  # 3 x (B, T, D)
-        shape = (batch, length, self.num_heads, self.head_dim)
-        return [ops.transpose(ops.reshape(part, shape), (0, 2, 1, 3)) for part in split]  # 3 x (B, N, T, H)
+        """Query, key and value, 3 x (B, N, T, H)."""
+        return tokens.heads(self.query_key_value(tokens.gather(inputs)), self.num_heads)
 
     def _heads_apart(self, inputs):
         """Query, key and value by a product each, 3 x (B, T, N, H).
@@ -158,17 +159,11 @@ class SelfAttention(keras.layers.Layer):
         biases = ops.split(self.query_key_value.bias, 3)  # 3 x (D,)
         return [ops.reshape(ops.matmul(flat, c) + b, shape) for c, b in zip(columns, biases, strict=True)]
 
-    def _probabilities(self, query, key, padding_mask):
+    def _products(self, query, key):
+        """query @ key^T / sqrt(H), float tensor (B, N, T, S)."""
         # Scaling the query costs T*H multiplications a head, scaling the scores T*S.
         query = query * (1.0 / math.sqrt(self.head_dim))
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, T, S)
-        # A softmax in bfloat16 loses two decimal digits of every probability.
-        scores = ops.cast(scores, "float32")
-        if padding_mask is not None:
-            scores = scores + attention_bias(padding_mask)
-        if scores.shape[-1] == 1:  # Keras warns about a softmax over one value, which is 1
-            return ops.ones_like(scores)
-        return ops.softmax(scores, axis=-1)
+        return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
 
     def compute_output_shape(self, inputs_shape, padding_mask_shape=None):
         return inputs_shape

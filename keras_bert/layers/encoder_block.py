@@ -5,7 +5,7 @@ import keras
 from keras_bert.layers.attention import SelfAttention
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
-from keras_bert.layers.kernels import ACTIVATIONS
+from keras_bert.layers.kernels import ACTIVATIONS, add_norm
 from keras_bert.layers.projection import Projection
 from keras_bert.layers.real_tokens import tokens_of
 
@@ -96,9 +96,9 @@ class EncoderBlock(keras.layers.Layer):
         x = self.attention(inputs, padding_mask=padding_mask, training=training)  # (B, T, D)
         tokens = tokens_of(padding_mask)
         inputs, x = tokens.gather(inputs), tokens.gather(x)
-        x = self.attention_layer_norm(inputs + self.attention_dropout_layer(x, training=training))
+        x = add_norm(x, inputs, self.attention_layer_norm, self.attention_dropout_layer, training)
         y = self.output_projection(self.intermediate(x))  # (..., F) -> (..., D)
-        return tokens.scatter(self.output_layer_norm(x + self.output_dropout_layer(y, training=training)))
+        return tokens.scatter(add_norm(y, x, self.output_layer_norm, self.output_dropout_layer, training))
 
     def compute_output_shape(self, inputs_shape, padding_mask_shape=None):
         return inputs_shape

@@ -4,6 +4,9 @@ A faster form must agree with the portable one (tests/layers/test_kernels.py). E
 portable form, but for `scan`.
 """
 
+import contextlib
+import contextvars
+import functools
 import math
 
 import keras
@@ -11,8 +14,94 @@ from keras import ops
 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_TWO_OVER_PI = math.sqrt(2.0 / math.pi)
+_MANY_CLASSES = 1024  # below, one more function to compile costs more than it saves
+_compiles = contextvars.ContextVar("compiles_parts", default=False)
 
 
+@contextlib.contextmanager
+def compiled_parts(active=True):
+    """Within it, on TensorFlow, layers compute in the forms of layers/compiled.py: for a training step."""
+    token = _compiles.set(active and keras.backend.backend() == "tensorflow")
+    try:
+        yield
+    finally:
+        _compiles.reset(token)
+
+
+def compiles_parts() -> bool:
+    """Whether what runs now is within `compiled_parts`."""
+    return _compiles.get()
+
+
+def _of_every_number(function):
+    """An activation, which compiled is one loop forward and one backward."""
+
+    @functools.wraps(function)
+    def activation(x):
+        if not compiles_parts():
+            return function(x)
+        from keras_bert.layers import compiled
+
+        return compiled.activation(function, x)
+
+    return activation
+
+
+def add_norm(x, residual, norm, dropout, training):
+    """norm(residual + dropout(x)): what ends both halves of a block.
+
+    Args:
+        x, residual: float tensors (..., D).
+        norm: `keras.layers.LayerNormalization`.
+        dropout: `Dropout` layer.
+        training: bool or None.
+    """
+    if compiles_parts():
+        from keras_bert.layers import compiled
+
+        return compiled.dropout_add_norm(x, residual, norm, dropout, training)
+    return norm(residual + dropout(x, training=training))
+
+
+def attention_probabilities(scores, bias, dropout, training):
+    """dropout(softmax(scores + bias)) over the last axis, the softmax in float32.
+
+    Args:
+        scores: float tensor (B, N, T, S).
+        bias: float32 tensor that broadcasts with it, or None.
+        dropout: `Dropout` layer.
+        training: bool or None.
+    Returns:
+        Tensor of the dtype of `scores`.
+    """
+    if compiles_parts():
+        from keras_bert.layers import compiled
+
+        return compiled.softmax_dropout(scores, 0.0 if bias is None else bias, dropout, training)
+    return dropout(ops.cast(softmax(scores, bias), scores.dtype), training=training)
+
+
+def softmax(scores, bias=None):
+    """softmax(scores + bias) over the last axis, a float32 tensor."""
+    # In bfloat16 every probability would lose two decimal digits.
+    scores = ops.cast(scores, "float32")
+    if bias is not None:
+        scores = scores + bias
+    if scores.shape[-1] == 1:  # Keras warns about a softmax over one value, which is 1
+        return ops.ones_like(scores)
+    return ops.softmax(scores, axis=-1)
+
+
+def crossentropy(labels, logits):
+    """logsumexp(logits) - logits[label]: int (...) and float32 (..., C) -> float32 (...)."""
+    if compiles_parts() and logits.shape[-1] >= _MANY_CLASSES:
+        from keras_bert.layers import compiled
+
+        return compiled.crossentropy(labels, logits)
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@_of_every_number
 def gelu(x):
     """The exact GELU, x * Phi(x), through `erf`.
 
@@ -22,6 +111,7 @@ def gelu(x):
     return 0.5 * x * (1.0 + ops.erf(x * _SQRT_HALF))
 
 
+@_of_every_number
 def gelu_approximate(x):
     """The tanh form of GELU (Google's since 2019, Hugging Face's `gelu_new`)."""
     # Written with x**3: the converter of TFLite recognises this form, not x * x * x.
@@ -33,6 +123,7 @@ def relu(x):
     return ops.relu(x)
 
 
+@_of_every_number
 def silu(x):
     """x * sigmoid(x)."""
     return ops.silu(x)

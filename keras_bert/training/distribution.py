@@ -23,6 +23,7 @@ import keras
 from keras_bert.corpus.dataset import num_workers
 from keras_bert.errors import DataError
 from keras_bert.layers.dropout import masks_apart
+from keras_bert.layers.kernels import compiled_parts
 from keras_bert.layers.real_tokens import without_padding
 from keras_bert.training.losses import known_totals
 from keras_bert.training.regularisers import added, adversarial_gradients, disagreement
@@ -40,6 +41,7 @@ class DistributedModel(keras.Model):
     accumulation_steps = 1
     dropout_by_record = False
     leaves_padding_out = True
+    compiles_parts = False
     r_drop = adversarial = 0.0
     # Where training stopped being finite, for training/sentinel.py: `step` (-1: nowhere), and which of the
     # gradients were `finite` then. Made by `compile`.
@@ -144,7 +146,11 @@ class DistributedModel(keras.Model):
         import tensorflow as tf
 
         key = self._dropout_key(replica, records)
-        with masks_apart(key, self.optimizer._iterations.value), without_padding(self.leaves_padding_out):
+        with (
+            masks_apart(key, self.optimizer._iterations.value),
+            without_padding(self.leaves_padding_out),
+            compiled_parts(self.compiles_parts),
+        ):
             with tf.GradientTape() as tape:
                 outputs = self(x, training=True)
                 share = self._compute_loss(x, y, outputs, sample_weight, training=True)
@@ -186,10 +192,17 @@ class DistributedModel(keras.Model):
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
             return
         *gradients, loss = _all_reduce(replica, [*gradients, share])
-        squares = tf.stack([tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in gradients])
+        # One pass over a gradient, where its square would be a second one like it.
+        squares = 2.0 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in gradients])
         is_finite = tf.math.is_finite(tf.reduce_sum(squares)) & tf.math.is_finite(loss)
         self._note_nonfinite(is_finite, squares)
-        go_on = self._sentinel.step < 0
+        # Compiled, the whole update is one pass over every weight: it is bound by memory.
+        update = tf.function(self._update, jit_compile=True, autograph=False)
+        (update if self.compiles_parts else self._update)(gradients, squares, self._sentinel.step < 0)
+
+    def _update(self, gradients, squares, go_on):
+        import tensorflow as tf
+
         gradients = self.optimizer._clip_summed(gradients, squares, go_on)
         token = _rate_factor.set(tf.cast(go_on, tf.float32))
         try:

@@ -12,6 +12,8 @@ import contextvars
 import keras
 from keras import ops
 
+from keras_bert.layers import kernels
+
 _totals = contextvars.ContextVar("totals", default=None)
 
 
@@ -96,7 +98,7 @@ class SparseCrossentropy(GlobalMean):
 
     def call(self, y_true, y_pred):
         logits = ops.cast(y_pred, "float32")
-        values = keras.losses.sparse_categorical_crossentropy(y_true, logits, from_logits=True)
+        values = kernels.crossentropy(y_true, logits)
         if not self.label_smoothing:
             return values
         even = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)  # of all classes alike

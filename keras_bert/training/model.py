@@ -14,6 +14,8 @@ if keras.backend.backend() == "tensorflow":
 else:
     DistributedModel = keras.Model
 
+_WORTH_COMPILING = 4_000_000  # weights
+
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class BertModel(DistributedModel):
@@ -94,6 +96,7 @@ class BertModel(DistributedModel):
         self.r_drop, self.adversarial = float(r_drop), float(adversarial)
         # XLA has no shapes for it, and masks by record no rows.
         self.leaves_padding_out = not jit_compile and not dropout_by_record
+        self.compiles_parts = self.leaves_padding_out and corrected and self._is_worth_compiling()
         with self.distribute_strategy.scope() if corrected else contextlib.nullcontext():
             if optimizer is None:
                 from keras_bert.training.optimizer import AdamW
@@ -113,6 +116,10 @@ class BertModel(DistributedModel):
             self._global_losses = _global_losses(loss, kwargs.get("loss_weights"))
             outputs = self._global_losses or ()
             self._loss_trackers = _Trackers(outputs if len(outputs) > 1 else ())
+
+    def _is_worth_compiling(self) -> bool:
+        """Whether XLA shall compile parts of the step: it takes seconds, which a small model never gains."""
+        return self._distribute_strategy is None and self.count_params() >= _WORTH_COMPILING
 
     def compile_from_config(self, config):
         # Keras loads a model whose `compile` is overridden uncompiled, without the state of its optimizer.

@@ -71,7 +71,7 @@ def test_in_a_graph_of_open_shapes_the_width_stays_known():
     np.testing.assert_allclose(run(features()), encoder(features())["pooled_output"], rtol=0, atol=2e-6)
 
 
-def test_dense_layers_see_the_real_tokens_alone(monkeypatch):
+def test_dense_layers_see_the_real_tokens_and_few_more(monkeypatch):
     encoder, seen = bert_encoder(CONFIG), []
     for block in (layer for layer in encoder.layers if layer.name.startswith("block_")):
         for layer in (block.intermediate, block.attention.query_key_value, block.attention.output_projection):
@@ -80,10 +80,45 @@ def test_dense_layers_see_the_real_tokens_alone(monkeypatch):
             )
     with without_padding():
         encoder(features())
-    assert [shape[0] for shape in seen] == [LENGTHS.sum()] * 6 and {len(shape) for shape in seen} == {2}
+    assert [shape[0] for shape in seen] == [32] * 6 and LENGTHS.sum() == 22  # rounded up: shapes repeat
+    assert {len(shape) for shape in seen} == {2}
     seen.clear()
     encoder(features())
     assert {shape[:2] for shape in seen} == {(5, 7)}
+
+
+@pytest.mark.parametrize("lengths", [[7, 7], [16, 16], [16, 15], [1, 1], [3], [0, 2], [0, 0]], ids=str)
+def test_heads_are_those_of_the_rectangle_and_come_back_merged(lengths):
+    """With as good as no padding, with nothing else, and with rows that round numbers fit exactly."""
+    longest, width, num_heads = max([*lengths, 1]), 6, 2
+    mask = (np.arange(longest) < np.array(lengths)[:, None]).astype("int32")
+    x = np.random.default_rng(0).normal(size=(*mask.shape, 3 * width)).astype("float32")
+    with without_padding():
+        tokens, every = tokens_of(tf.constant(mask)), tokens_of(None)
+        flat = tokens.gather(tf.constant(x))
+        with tf.GradientTape() as tape:
+            tape.watch(flat)
+            parts = tokens.heads(flat, num_heads)
+            merged = [tokens.merged(part) for part in parts]
+            loss = tf.add_n(
+                [tf.reduce_sum(tf.square(tokens.scatter(part))) * (i + 1) for i, part in enumerate(merged)]
+            )
+    padded = tokens.mask.shape[1] - longest
+    assert tokens.mask.shape[1] % 16 == 0 and not tokens.mask.numpy()[:, longest:].any()
+    real = np.pad(mask, [[0, 0], [0, padded]]).astype(bool)
+    for i, (part, other) in enumerate(zip(parts, every.heads(tf.constant(x), num_heads), strict=True)):
+        other = np.pad(other.numpy(), [[0, 0], [0, 0], [0, padded], [0, 0]])
+        np.testing.assert_array_equal(
+            part.numpy().transpose(0, 2, 1, 3)[real], other.transpose(0, 2, 1, 3)[real]
+        )
+        count = int(mask.sum())
+        own = x[..., i * width : (i + 1) * width][mask.astype(bool)]
+        np.testing.assert_array_equal(merged[i].numpy()[:count], own)
+        gradient = tape.gradient(loss, flat).numpy() if i == 0 else gradient
+        np.testing.assert_allclose(
+            gradient[:count, i * width : (i + 1) * width], 2 * (i + 1) * own, rtol=1e-6
+        )
+    assert not gradient[int(mask.sum()) :].any()  # nothing is learnt from what is no token
 
 
 def test_packed_rows_and_rows_without_a_mask_stay_as_they_are():
