@@ -26,11 +26,10 @@ from keras_bert.layers.dropout import masks_apart
 from keras_bert.layers.kernels import compiled_parts
 from keras_bert.layers.real_tokens import without_padding
 from keras_bert.training.losses import known_totals
+from keras_bert.training.records import RECORDS, num_rows, without_records
 from keras_bert.training.regularisers import added, adversarial_gradients, disagreement
 from keras_bert.training.replica_limits import check_goes_with_replicas
 from keras_bert.training.updates import dense
-
-RECORDS = "record_indices"  # the feature that says which rows these are; the model itself does not take it
 
 _rate_factor = contextvars.ContextVar("rate_factor", default=None)
 
@@ -78,11 +77,17 @@ class DistributedModel(keras.Model):
         is_float16 = any(layer.dtype_policy.name == "mixed_float16" for layer in self._flatten_layers())
         return is_float16 or isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
+    def make_train_function(self, force=False):
+        if self._distribute_strategy is None and not self.optimizer.built:
+            # While the step is traced, every variable would take ten times as long, and a second trace.
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_step(self, data):
         import tensorflow as tf
 
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, records = _without_records(x)
+        x, records = without_records(x)
         replica = tf.distribute.get_replica_context()
         totals, rows = self._totals(replica, x, y, sample_weight)
         with known_totals(totals):
@@ -95,7 +100,7 @@ class DistributedModel(keras.Model):
         import tensorflow as tf
 
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, _ = _without_records(x)
+        x, _ = without_records(x)
         replica = tf.distribute.get_replica_context()
         totals, rows = self._totals(replica, x, y, sample_weight)
         outputs = self(x, training=False)
@@ -111,7 +116,7 @@ class DistributedModel(keras.Model):
 
         losses = self.losses_of(y, sample_weight)
         local = [loss.total(target, weights) for loss, _, _, target, weights in losses]
-        *totals, rows = tf.unstack(_all_reduce(replica, tf.stack([*local, _num_rows(x)])))
+        *totals, rows = tf.unstack(_all_reduce(replica, tf.stack([*local, num_rows(x)])))
         return {
             id(loss): total
             for (loss, *_), total in zip(losses, totals, strict=True)
@@ -221,7 +226,7 @@ class DistributedModel(keras.Model):
     def _track_loss(self, share, rows, x):
         """The mean of the epoch weighs the loss of a batch by its rows, as Keras does it."""
         self._loss_tracker.total.assign_add(share * rows)
-        self._loss_tracker.count.assign_add(_num_rows(x))
+        self._loss_tracker.count.assign_add(num_rows(x))
 
     def _global_logs(self, replica):
         """The metrics of all replicas together; on each replica the same numbers."""
@@ -252,7 +257,7 @@ class DistributedModel(keras.Model):
                 break
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data_batch)
         with strategy.scope():
-            self._symbolic_build(data_batch=(_without_records(x)[0], y, sample_weight))
+            self._symbolic_build(data_batch=(without_records(x)[0], y, sample_weight))
 
 
 def _attach(optimizer):
@@ -288,16 +293,3 @@ def _all_reduce(replica, tensors):
     if replica.num_replicas_in_sync == 1:
         return tensors
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
-
-
-def _without_records(x):
-    """(the features that the model takes, the rows' record indices or None)."""
-    if not isinstance(x, dict) or RECORDS not in x:
-        return x, None
-    return {name: value for name, value in x.items() if name != RECORDS}, x[RECORDS]
-
-
-def _num_rows(x):
-    import tensorflow as tf
-
-    return tf.cast(tf.shape(keras.tree.flatten(x)[0])[0], tf.float32)

@@ -103,6 +103,7 @@ def test_heads_are_those_of_the_rectangle_and_come_back_merged(lengths):
             loss = tf.add_n(
                 [tf.reduce_sum(tf.square(tokens.scatter(part))) * (i + 1) for i, part in enumerate(merged)]
             )
+    gradient = tape.gradient(loss, flat).numpy()
     padded = tokens.mask.shape[1] - longest
     assert tokens.mask.shape[1] % 16 == 0 and not tokens.mask.numpy()[:, longest:].any()
     real = np.pad(mask, [[0, 0], [0, padded]]).astype(bool)
@@ -114,7 +115,6 @@ def test_heads_are_those_of_the_rectangle_and_come_back_merged(lengths):
         count = int(mask.sum())
         own = x[..., i * width : (i + 1) * width][mask.astype(bool)]
         np.testing.assert_array_equal(merged[i].numpy()[:count], own)
-        gradient = tape.gradient(loss, flat).numpy() if i == 0 else gradient
         np.testing.assert_allclose(
             gradient[:count, i * width : (i + 1) * width], 2 * (i + 1) * own, rtol=1e-6
         )
