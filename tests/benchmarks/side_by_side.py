@@ -1,0 +1,126 @@
+"""What every benchmark here does: processes that stay, asked by turns, and what they say in one table.
+
+A side is a worker in an environment of its own. It answers one line of JSON to every line `VERB VALUE` on its
+standard input (`serve`), so that no two sides ever compute at once. This file needs nothing but NumPy: peers'
+environments import it too.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+NOTES = pathlib.Path(__file__).parents[2] / "BUILD_NOTES.md"
+TABLE = "| work | ours | peer | ratio (95 %) | machine, command |"
+
+
+class Side:
+    """One worker: `Side("torch", [python, "train_peers.py", "torch", ...])`."""
+
+    def __init__(self, name, command):
+        self.name, self.seconds = name, []
+        self._process = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def ask(self, verb, value=None):
+        """The worker's answer."""
+        print(json.dumps([verb, value]), file=self._process.stdin, flush=True)
+        while line := self._process.stdout.readline():
+            if line.startswith("ANSWER "):
+                return json.loads(line[7:])
+        raise SystemExit(f"{self.name} ended: {self._process.wait()}. Start its command alone to see why.")
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(**verbs):
+    """The worker's side: answers until its input ends."""
+    for line in sys.stdin:
+        verb, value = json.loads(line)
+        print("ANSWER " + json.dumps(verbs[verb](value)), flush=True)
+
+
+def by_turns(sides, value, rounds, rest=0.3):
+    """Asks every side for `seconds` of `value`, round after round; the first round only warms."""
+    for number in range(rounds + 1):
+        for side in sides:
+            time.sleep(rest)  # the other's threads come to rest
+            seconds = side.ask("seconds", value)
+            if number:
+                side.seconds.append(seconds)
+
+
+def ratio_to(side, ours):
+    """How many times as fast ours is, by rounds: (median, low, high), 95 % of resampled medians."""
+    ratios = np.array(side.seconds) / np.array(ours.seconds)
+    return float(np.median(ratios)), *interval(ratios)
+
+
+def interval(values, resamples=10_000):
+    """Where 95 % of the medians of resampled rounds lie."""
+    drawn = np.random.default_rng(0).choice(values, (resamples, len(values)))
+    return [float(x) for x in np.quantile(np.median(drawn, axis=1), [0.025, 0.975])]
+
+
+def timed(function, count):
+    """Mean seconds of a call, of `count` one after the other."""
+    started = time.perf_counter()
+    for _ in range(count):
+        function()
+    return (time.perf_counter() - started) / count
+
+
+def report(work, ours, peers, unit, per_call, command, notes=False):
+    """Prints ours beside every peer; with `notes` the best peer's line is appended to BUILD_NOTES' table.
+
+    Args:
+        work: str. What was done.
+        ours, peers: Sides with their seconds.
+        unit: str, such as "examples/s".
+        per_call: float. Units that one call is worth; 0: milliseconds are told instead.
+        command: str. What repeats it.
+    """
+
+    def said(side):
+        seconds = float(np.median(side.seconds))
+        return f"{per_call / seconds:.1f} {unit}" if per_call else f"{1000 * seconds:.1f} ms"
+
+    best = min(peers, key=lambda side: np.median(side.seconds))
+    for side in peers:
+        ratio, low, high = ratio_to(side, ours)
+        mark = "  <- the best peer" if side is best and len(peers) > 1 else ""
+        print(f"{work}: {ours.name} {said(ours)}, {side.name} {said(side)}, "
+              f"{ratio:.2f} x ({low:.2f} to {high:.2f}){mark}", flush=True)  # fmt: skip
+        if notes and side is best:
+            day = datetime.date.today().isoformat()
+            means = f"{day}, {processor()}; `{command}`"
+            cells = (work, f"{ours.name}: {said(ours)}", f"{side.name}: {said(side)}",
+                     f"**{ratio:.2f}** ({low:.2f} to {high:.2f})", means)  # fmt: skip
+            append("| " + " | ".join(cells) + " |")
+
+
+def append(row):
+    """Puts a row at the end of the table of BUILD_NOTES.md."""
+    lines = NOTES.read_text(encoding="utf-8").splitlines()
+    at = lines.index(TABLE) + 2
+    while at < len(lines) and lines[at].startswith("|"):
+        at += 1
+    NOTES.write_text("\n".join([*lines[:at], row, *lines[at:]]) + "\n", encoding="utf-8")
+
+
+def processor():
+    """The name of the CPU and the number of cores."""
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            name = line.split(":")[1].strip()
+            return f"{name}, {len(os.sched_getaffinity(0))} cores"
+    return "unknown"
