@@ -75,9 +75,9 @@ def _numbers_of_ids(bert):
     """The concrete function of `ids` without the strings of its answer."""
 
     def answer(**ids):
-        return {name: t for name, t in bert.answerer.ids(**ids).items() if t.dtype != tf.string}
+        return {name: t for name, t in bert.portable_answerer.ids(**ids).items() if t.dtype != tf.string}
 
-    return tf.function(answer).get_concrete_function(**bert.answerer.id_specs())
+    return tf.function(answer).get_concrete_function(**bert.portable_answerer.id_specs())
 
 
 def _convert(served, function, stage):

@@ -29,9 +29,10 @@ class Plan:
 def planned(bert, columns=None, signature_names=None, examples=False, in_graph_batching=False) -> Plan:
     """The signatures that the options of `saved_model.write` ask for."""
     text, ids = text_signatures(bert, columns, in_graph_batching), ids_signature(bert, in_graph_batching)
+    portable = ids_signature(bert, in_graph_batching, portable=True)
     questions = probes.ids_questions(bert, IDS)
     if signature_names is None:
-        default, by_default = ids, [dataclasses.replace(q, signature=DEFAULT) for q in questions]
+        default, by_default = portable, [dataclasses.replace(q, signature=DEFAULT) for q in questions]
     else:
         default = foreign.named_signature(bert, signature_names)
         by_default = foreign.named_questions(default, signature_names, questions, DEFAULT)
@@ -47,4 +48,5 @@ def planned(bert, columns=None, signature_names=None, examples=False, in_graph_b
         functions[name], methods[name] = function, methods_name
         asked = [question for question in text_questions if question.signature == first]
         whole += foreign.example_questions(function, asked, name)
-    return Plan(functions, {DEFAULT: default, IDS: ids}, takes, whole, [*by_default, *questions], methods)
+    ids_functions = {DEFAULT: default, IDS: portable}
+    return Plan(functions, ids_functions, takes, whole, [*by_default, *questions], methods)

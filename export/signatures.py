@@ -91,12 +91,16 @@ def part_signatures(part: str, columns) -> tuple:
     return part, f"{part}_{'_'.join(columns)}"
 
 
-def ids_signature(bert, in_graph_batching=False):
-    """The concrete function from ids and lengths to the answer; the padding mask is rebuilt inside."""
+def ids_signature(bert, in_graph_batching=False, portable=False):
+    """The concrete function from ids and lengths to the answer; the padding mask is rebuilt inside.
+
+    `portable`: with operations that runtimes other than TensorFlow's know too.
+    """
+    answerer = bert.portable_answerer if portable else bert.answerer
     if not in_graph_batching:
-        return bert.answerer.ids.get_concrete_function()
-    specs = bert.answerer.id_specs()
-    run = joined_ids(lambda ids: bert.answerer.ids(**ids), specs, bert.config.max_sequence_length)
+        return answerer.ids.get_concrete_function()
+    specs = answerer.id_specs()
+    run = joined_ids(lambda ids: answerer.ids(**ids), specs, bert.config.max_sequence_length)
     return _named(run, specs)
 
 

@@ -96,6 +96,12 @@ class Bert:
         return Answerer(self._traced, self.task, self._in_graph, self.config)
 
     @functools.cached_property
+    def portable_answerer(self) -> Answerer:
+        """The same for runtimes that know fewer operations: every batch is computed with its padding."""
+        self._need_task()
+        return Answerer(TracedModel(self.model, portable=True), self.task, self._in_graph, self.config)
+
+    @functools.cached_property
     def _traced(self):
         return TracedModel(self.model)
 
@@ -210,7 +216,7 @@ class Bert:
         if name not in self.task.parts:
             raise UsageError(f"There is no part {name!r}", expected=f"of {', '.join(self.task.parts)}")
         part = copy.copy(self)
-        vars(part).pop("answerer", None)
+        part._forget_answerers()
         vars(part)["_traced"] = self._traced  # one function for all parts
         part.task = self.task.parts[name]
         return part
@@ -224,7 +230,11 @@ class Bert:
         self._need_task()
         self.task = type(self.task)(**{**self.task.settings(), **settings})
         self.task.prepare(self.tokenizer)
-        self.__dict__.pop("answerer", None)
+        self._forget_answerers()
+
+    def _forget_answerers(self):
+        for name in ("answerer", "portable_answerer"):
+            vars(self).pop(name, None)
 
     def weights(self) -> dict:
         """Every weight of encoder and head as a NumPy array, by its path."""
