@@ -49,8 +49,8 @@ def write(bert, path, *, evaluate=None) -> dict:
     evaluation = None if evaluate is None else evaluate(bert)  # first: a mistake in the rows is said at once
     function = _numbers_of_ids(bert)
     served = Served([function])
-    scored = {} if evaluation is None else {IDS: evaluation.ids_batches(IDS)}
-    artefact = proof.Artefact("onnx", path, (), probes.ids_questions(bert, IDS), scored)
+    scored = {} if evaluation is None else {IDS: evaluation.ids_batches(IDS, portable=True)}
+    artefact = proof.Artefact("onnx", path, (), probes.ids_questions(bert, IDS, portable=True), scored)
     artefact = artefact.answering(function.structured_outputs)
     with folder_lock(path), atomic_file(path) as stage:
         _convert(served, function, stage)

@@ -31,8 +31,10 @@ def planned(bert, columns=None, signature_names=None, examples=False, in_graph_b
     text, ids = text_signatures(bert, columns, in_graph_batching), ids_signature(bert, in_graph_batching)
     portable = ids_signature(bert, in_graph_batching, portable=True)
     questions = probes.ids_questions(bert, IDS)
+    portable_questions = probes.ids_questions(bert, IDS, portable=True)
     if signature_names is None:
-        default, by_default = portable, [dataclasses.replace(q, signature=DEFAULT) for q in questions]
+        default = portable
+        by_default = [dataclasses.replace(question, signature=DEFAULT) for question in portable_questions]
     else:
         default = foreign.named_signature(bert, signature_names)
         by_default = foreign.named_questions(default, signature_names, questions, DEFAULT)
@@ -48,5 +50,6 @@ def planned(bert, columns=None, signature_names=None, examples=False, in_graph_b
         functions[name], methods[name] = function, methods_name
         asked = [question for question in text_questions if question.signature == first]
         whole += foreign.example_questions(function, asked, name)
+    ids_questions = [*by_default, *portable_questions]
     ids_functions = {DEFAULT: default, IDS: portable}
-    return Plan(functions, ids_functions, takes, whole, [*by_default, *questions], methods)
+    return Plan(functions, ids_functions, takes, whole, ids_questions, methods)

@@ -60,9 +60,13 @@ def asked_by(bert, signature: str, columns):
     return bert if part is None else bert.part(part)
 
 
-def ids_questions(bert, signature: str) -> list:
-    """Questions in ids, some with more padding than they need, filled with what must not be read."""
+def ids_questions(bert, signature: str, portable=False) -> list:
+    """Questions in ids, some with more padding than they need, filled with what must not be read.
+
+    `portable`: answered as `signatures.ids_signature` does with it.
+    """
     questions, task = [], bert.task
+    answerer = bert.portable_answerer if portable else bert.answerer
     texts_of_task = _built_in((*_required(task), *task.optional_columns), task.list_columns)
     for number, texts in enumerate(batches_of(texts_of_task, BATCH_SIZES)):
         inputs = ids_of(sequences_of(features_of(task, texts, bert.answerer.tokenizer)))
@@ -70,7 +74,7 @@ def ids_questions(bert, signature: str) -> list:
         if number % 2 == 0 and longer <= bert.config.max_sequence_length:
             for name in ("token_ids", "segment_ids"):
                 inputs[name] = np.pad(inputs[name], [(0, 0), (0, EXTRA_PADDING)], mode="edge")
-        questions.append(Question(signature, inputs, answered(bert.answerer.ids, **inputs)))
+        questions.append(Question(signature, inputs, answered(answerer.ids, **inputs)))
     return questions
 
 

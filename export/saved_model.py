@@ -94,8 +94,8 @@ def _scored(evaluation, plan):
     """What of the user's rows is put to the SavedModel of texts, and to that of ids alone."""
     if evaluation is None:
         return {}, {}
-    ids = {IDS: evaluation.ids_batches(IDS)}
-    return {"text": evaluation.text_batches(plan.columns), **ids}, ids
+    whole = {"text": evaluation.text_batches(plan.columns), IDS: evaluation.ids_batches(IDS)}
+    return whole, {IDS: evaluation.ids_batches(IDS, portable=True)}
 
 
 def _next_version(*folders) -> str:

@@ -136,13 +136,13 @@ class Evaluation:
             )  # fmt: skip
         return takes[0]
 
-    def ids_batches(self, signature: str) -> list:
-        """The rows as ids, of any length."""
-        made = []
+    def ids_batches(self, signature: str, portable=False) -> list:
+        """The rows as ids, of any length; `portable` as in `signatures.ids_signature`."""
+        made, answerer = [], self.bert.portable_answerer if portable else self.bert.answerer
         for batch in self._batches:
             features = self._features(batch, self.parts[batch.part].bert.task)
             inputs = ids_of(sequences_of(features))
-            question = Question(signature, inputs, answered(self.bert.answerer.ids, **inputs), given=True)
+            question = Question(signature, inputs, answered(answerer.ids, **inputs), given=True)
             made.append(dataclasses.replace(batch, questions=[question], features=features))
         return made
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.saved_model import loader_impl
 
 from keras_bert.errors import ExportError, OutputError, UsageError
 from keras_bert.export import export, saved_model
@@ -69,6 +70,24 @@ def test_the_graph_has_nothing_that_other_runtimes_refuse(report):
     assert "Erfc" not in report["ops"]
 
 
+def test_padding_is_left_out_but_for_runtimes_that_do_not_know_how(report):
+    assert {"ScatterNd", "Where"} <= operations(report["path"])
+    assert not {"ScatterNd", "GatherNd", "Cumsum"} & operations(report["ids_path"])
+
+
+def operations(folder):
+    graph = loader_impl.parse_saved_model(folder).meta_graphs[0].graph_def
+    return {node.op for function in graph.library.function for node in function.node_def}
+
+
+def test_a_model_that_computes_in_bfloat16_is_read_back_to_the_last_digit(bert, tmp_path):
+    """Its two graphs round differently: each is asked for its own answers."""
+    half = type(bert)(bert.config, bert.tokenizer, bert.task, dtype="mixed_bfloat16")
+    half.model.set_weights(bert.model.get_weights())
+    report = half.export(tmp_path / "serving", eval_file=ROWS)
+    assert report["max_difference"] <= 1e-5 and report["agreement"] == 1.0
+
+
 def test_what_a_client_needs_to_make_ids_lies_beside_the_graph(bert, report):
     for folder in (report["path"], report["ids_path"]):
         extra = os.path.join(folder, "assets.extra")
@@ -83,6 +102,7 @@ def test_the_ids_folder_answers_where_neither_tensorflow_text_nor_keras_bert_exi
 import json, sys
 sys.modules["tensorflow_text"] = sys.modules["keras_bert"] = None
 import tensorflow as tf
+from tensorflow.python.saved_model import loader_impl
 model = tf.saved_model.load(sys.argv[1])
 tensors = [tf.constant(values, tf.int32) for values in json.loads(sys.argv[2])]
 for name in ("ids", "serving_default"):
