@@ -21,7 +21,10 @@ def model_of(folder):
 
 
 def make(folder):
-    """float32.onnx as torch exports it for any number of rows, fused.onnx by ONNX Runtime's optimiser."""
+    """float32.onnx as torch exports it for any number of rows, fused.onnx by ONNX Runtime's optimiser.
+
+    float32_any.onnx takes any length too.
+    """
     import torch
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
@@ -38,10 +41,11 @@ def make(folder):
 
     model.config._attn_implementation = "eager"
     ids, path = torch.ones((2, 128), dtype=torch.int64), str(folder / "float32.onnx")
-    torch.onnx.export(
-        Logits(), (ids, ids, ids), path, input_names=list(NAMES), output_names=["logits"],
-        opset_version=17, dynamo=False, dynamic_axes={name: {0: "rows"} for name in NAMES},
-    )  # fmt: skip
+    for file, axes in (("float32.onnx", {0: "rows"}), ("float32_any.onnx", {0: "rows", 1: "tokens"})):
+        torch.onnx.export(
+            Logits(), (ids, ids, ids), str(folder / file), input_names=list(NAMES), output_names=["logits"],
+            opset_version=17, dynamo=False, dynamic_axes=dict.fromkeys(NAMES, axes),
+        )  # fmt: skip
     fused = optimize_model(
         path, model_type="bert", num_heads=model.config.num_attention_heads,
         hidden_size=model.config.hidden_size, optimization_options=FusionOptions("bert"), opt_level=1,

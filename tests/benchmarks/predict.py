@@ -1,0 +1,100 @@
+"""From texts to answers: `predict` beside Hugging Face's pipeline and ONNX Runtime with tokenizers.
+
+    python tests/benchmarks/predict.py --data=DATA --work=FOLDER --peer_python=ENV/bin/python
+        [--texts sst2 imdb squad] [--rounds 5] [--notes]
+
+Texts as they come: 872 sentences of SST-2, 128 reviews of IMDB and 256 contexts of SQuAD, whose lengths
+differ (truncated at 512, 384 for SQuAD); MiniLM with a head of three classes in float32, 32 texts a batch.
+All sides are given the same list of strings and answer with class and score; the scores are compared before
+anything is timed. Hugging Face's pipeline pads every batch to its longest text, as does what users write
+around ONNX Runtime. The environment of the peers: requirements-infer.txt.
+"""
+
+import argparse
+import csv
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import side_by_side
+from side_by_side import Side
+
+from keras_bert.files.encodings import open_text
+
+HERE = pathlib.Path(__file__).parent
+LENGTHS = {"sst2": 128, "imdb": 512, "squad": 384}
+COUNTS = {"sst2": 872, "imdb": 128, "squad": 256}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--peer_python", required=True)
+    parser.add_argument("--texts", nargs="*", default=list(LENGTHS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--notes", action="store_true")
+    given = parser.parse_args()
+    folder = given.work / "infer_minilm"  # shared with infer.py
+    if not (folder / "done").exists():
+        code = f"import infer; infer.make('minilm', {str(folder.absolute())!r})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
+        subprocess.run([given.peer_python, HERE / "infer_peers.py", "make", folder], check=True)
+        (folder / "done").touch()
+    for name in given.texts:
+        texts = given.work / f"texts_{name}.json"
+        texts.write_text(json.dumps(texts_of(given.data, name)[: COUNTS[name]]))
+        compare(given, name, folder, texts)
+
+
+def texts_of(data, name) -> list:
+    if name == "sst2":
+        with open(data / "glue" / "SST-2" / "dev.tsv", encoding="utf-8", newline="") as file:
+            return [row["text_a"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    if name == "imdb":
+        [file] = (data / "corpora").glob("imdb*.jsonl*")
+        with open_text(file) as lines:
+            return [json.loads(line)["text"] for line in itertools.islice(lines, COUNTS[name])]
+    file = data / "qa" / "xquad_en_squad_dev_subset.json"
+    documents = json.loads(file.read_text(encoding="utf-8"))["data"]
+    return [paragraph["context"] for document in documents for paragraph in document["paragraphs"]]
+
+
+def worker(folder, texts, length):
+    """Ours, as a user writes it."""
+    import keras_bert as kb
+
+    bert = kb.load(pathlib.Path(folder) / "model")
+    bert.retune(max_length=length)
+    texts = json.loads(pathlib.Path(texts).read_text())
+    side_by_side.serve(
+        scores=lambda _: [row["scores"] for row in bert.predict(texts)],
+        seconds=lambda count: side_by_side.timed(lambda: bert.predict(texts), count),
+    )
+
+
+def compare(given, name, folder, texts):
+    code = f"import predict; predict.worker({str(folder.absolute())!r}, {str(texts)!r}, {LENGTHS[name]})"
+    ours = Side("keras_bert", ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code])
+    peers = [
+        Side(kind, [given.peer_python, HERE / "predict_peers.py", kind, folder, texts, LENGTHS[name]])
+        for kind in ("pipeline", "onnx")
+    ]
+    expected = np.array(ours.ask("scores"))
+    for side in peers:
+        difference = np.abs(np.array(side.ask("scores")) - expected).max()
+        print(f"{name}: {side.name} differs from ours by {difference:.2g}", flush=True)
+        if not difference <= 1e-4:
+            raise SystemExit(f"{side.name} computes something else")
+    side_by_side.by_turns([ours, *peers], 1, given.rounds)
+    for side in (ours, *peers):
+        side.close()
+    work = f"predict, MiniLM, {COUNTS[name]} texts of {name}, float32"
+    side_by_side.report(work, ours, peers, "texts/s", COUNTS[name], f"predict.py --texts {name}", given.notes)
+
+
+if __name__ == "__main__":
+    main()
