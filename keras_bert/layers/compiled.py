@@ -17,6 +17,15 @@ from keras import ops
 from keras_bert.layers import kernels
 
 
+@functools.cache
+def works() -> bool:
+    """Whether this TensorFlow has XLA for what it runs on: some builds were made without."""
+    try:
+        return int(_xla(lambda x: x + 1)(tf.constant(1))) == 2
+    except (tf.errors.OpError, ValueError):
+        return False
+
+
 def dropout_add_norm(x, residual, norm, dropout, training):
     """norm(residual + dropout(x)).
 

@@ -121,7 +121,11 @@ class BertModel(DistributedModel):
 
     def _is_worth_compiling(self) -> bool:
         """Whether XLA shall compile parts of the step: it takes seconds, which a small model never gains."""
-        return self._distribute_strategy is None and self.count_params() >= _WORTH_COMPILING
+        if self._distribute_strategy is not None or self.count_params() < _WORTH_COMPILING:
+            return False
+        from keras_bert.layers import compiled
+
+        return compiled.works()
 
     def compile_from_config(self, config):
         # Keras loads a model whose `compile` is overridden uncompiled, without the state of its optimizer.

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from keras_bert.data import pipeline
 from keras_bert.data.pipeline import Rows, batches, open_source
 from keras_bert.errors import DataError
 from keras_bert.tasks.classification import Classification
@@ -197,3 +198,27 @@ def test_a_mistake_in_the_last_line_is_found_before_the_first_batch(dataset_of, 
 def test_a_batch_size_below_one_is_refused(dataset_of):
     with pytest.raises(DataError, match="batch size is 0"):
         dataset_of(batch_size=0)
+
+
+@pytest.mark.parametrize("at_once", [1, 10, NUM_ROWS, 100])
+def test_rows_handed_over_by_the_hundred_are_those_of_the_source(task, monkeypatch, at_once):
+    monkeypatch.setattr(pipeline, "ROWS_HANDED_OVER", at_once)
+    texts = [*TEXTS, "1\x00", "longer " * 50]
+    rows = rows_of({"text": texts, "label": [*LABELS, "odd", "odd"]}, task)
+    found = list(pipeline._dataset_of(rows).as_numpy_iterator())
+    assert [row["text"].decode() for row in found] == texts
+    assert [row["label"] for row in found[:2]] == [0, 1]
+
+
+def test_a_source_that_fits_the_buffer_is_read_in_the_first_epoch_of_training_only(task):
+    opened = []
+
+    def source():
+        opened.append(1)
+        return iter(
+            [("here", {"text": text, "label": label}) for text, label in zip(TEXTS, LABELS, strict=True)]
+        )
+
+    dataset = batches(Rows(source, task), NumberTokenizer(), BATCH, training=True)
+    before, epochs = len(opened), [list(dataset) for _ in range(3)]
+    assert len(opened) == before + 1 and {len(epoch) for epoch in epochs} == {15}

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert as kb
+from keras_bert.layers import compiled
 from keras_bert.training import model as module
 
 WORDS = "a film was warm dull play not good and so it goes".split()
@@ -62,9 +63,12 @@ def test_every_optimizer_ends_at_the_same_weights(optimizer, monkeypatch):
     assert plain[3]["loss"] == pytest.approx(compiled[3]["loss"], abs=1e-5)
 
 
-@pytest.mark.parametrize("more", [{"r_drop": 1.0}, {"adversarial": 0.5}, {"accumulation_steps": 2}], ids=str)
+MORE = [{"r_drop": 1.0}, {"adversarial": 0.5}, {"accumulation_steps": 2}, {"steps_per_execution": 2}]
+
+
+@pytest.mark.parametrize("more", MORE, ids=str)
 def test_what_else_a_step_may_hold(more, monkeypatch):
-    plain, compiled = (trained(monkeypatch, size, "SGD", **more) for size in (10**9, 0))
+    plain, compiled = (trained(monkeypatch, size, "SGD", steps=4, **more) for size in (10**9, 0))
     for a, b in zip(plain[1], compiled[1], strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=2e-5)
 
@@ -91,6 +95,24 @@ def test_what_has_ways_of_its_own_is_not_compiled_in_parts(setting, monkeypatch)
     bert = model()
     bert.model.compile(**setting)
     assert not bert.model.compiles_parts
+
+
+def test_without_xla_a_step_runs_as_it_is(monkeypatch):
+    def refused(function):
+        def call(*_):
+            raise tf.errors.UnimplementedError(None, None, "XLA is not built in")
+
+        return call
+
+    monkeypatch.setattr(module, "_WORTH_COMPILING", 0)
+    monkeypatch.setattr(compiled, "_xla", refused)
+    compiled.works.cache_clear()
+    try:
+        bert = model()
+        bert.model.compile()
+        assert not bert.model.compiles_parts
+    finally:
+        compiled.works.cache_clear()
 
 
 def test_under_a_strategy_nothing_is_compiled(monkeypatch):
