@@ -11,10 +11,13 @@ Compiled for every new shape: callers see to it that shapes repeat (layers/real_
 
 import functools
 
-import tensorflow as tf
+import keras
 from keras import ops
 
 from keras_bert.layers import kernels
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
 
 @functools.cache
@@ -88,13 +91,13 @@ def crossentropy(labels, logits):
     Returns:
         float32 tensor (...).
     """
-    width = logits.shape[-1]
+    width, (forward, backward) = logits.shape[-1], _crossentropy()
     flat_labels = tf.reshape(tf.cast(labels, tf.int32), (-1,))
 
     @tf.custom_gradient
     def apply(logits):
-        values, total = _crossentropy(flat_labels, logits)
-        return values, lambda gradient: _crossentropy_gradient(gradient, flat_labels, logits, total)
+        values, total = forward(flat_labels, logits)
+        return values, lambda gradient: backward(gradient, flat_labels, logits, total)
 
     return tf.reshape(apply(tf.reshape(logits, (-1, width))), tf.shape(labels))
 
@@ -175,16 +178,17 @@ def _activation(function):
     return _xla(forward), _xla(backward)
 
 
-@_xla
-def _crossentropy(labels, logits):
-    total = tf.reduce_logsumexp(logits, axis=-1)
-    return total - tf.gather(logits, labels, axis=1, batch_dims=1), total
+@functools.cache
+def _crossentropy():
+    def forward(labels, logits):
+        total = tf.reduce_logsumexp(logits, axis=-1)
+        return total - tf.gather(logits, labels, axis=1, batch_dims=1), total
 
+    def backward(gradient, labels, logits, total):
+        probabilities = tf.exp(logits - total[:, None])
+        return (probabilities - tf.one_hot(labels, tf.shape(logits)[1])) * gradient[:, None]
 
-@_xla
-def _crossentropy_gradient(gradient, labels, logits, total):
-    probabilities = tf.exp(logits - total[:, None])
-    return (probabilities - tf.one_hot(labels, tf.shape(logits)[1])) * gradient[:, None]
+    return _xla(forward), _xla(backward)
 
 
 def _float32(x):
