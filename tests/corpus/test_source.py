@@ -375,7 +375,8 @@ def test_a_worker_masks_its_part_only(data, mode, monkeypatch):
 
 
 MIRRORED = """
-import sys
+import faulthandler, sys
+faulthandler.dump_traceback_later(280, exit=True)  # it hung once in some hundred runs: then say where
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
