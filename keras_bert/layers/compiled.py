@@ -113,9 +113,7 @@ def _dropped(x, seed, rate):
     """float32 `x` with a share of `rate` of its entries set to 0; the same ones for the same seed."""
     if not rate:
         return x
-    places = tf.reshape(tf.range(tf.size(x)), tf.shape(x))
-    hashes = kernels.hashed(*tf.unstack(tf.cast(seed, tf.uint32)), places)
-    return kernels.where_kept(kernels.is_kept(hashes, rate), x, rate)
+    return kernels.dropped_at(tf.reshape(tf.range(tf.size(x)), tf.shape(x)), x, rate, seed)
 
 
 def _xla(function):

@@ -179,8 +179,13 @@ def dropout(inputs, rate, seed_generator):
         along = ops.arange(inputs.shape[axis], dtype="uint32") * _uint32(size % 2**32)
         places = ops.expand_dims(along, tuple(range(1, len(inputs.shape) - axis))) + places
         size *= inputs.shape[axis]
-    seed = ops.unstack(ops.cast(seed_generator.next(), "uint32"))
-    return where_kept(is_kept(hashed(*seed, places), rate), inputs, rate)
+    return dropped_at(places, inputs, rate, seed_generator.next())
+
+
+def dropped_at(places, inputs, rate, seed):
+    """What dropout leaves of `inputs` where the mask is a hash of the seed (2,) and each entry's place."""
+    hashes = hashed(*ops.unstack(ops.cast(seed, "uint32")), places)
+    return where_kept(is_kept(hashes, rate), inputs, rate)
 
 
 def is_kept(hashes, rate):

@@ -91,14 +91,14 @@ class _Real:
         self.mask, is_real = tf.cast(real, tf.int32), tf.reshape(real, [-1])
         count, places = tf.shape(self._places)[0], batch * self._length
         # Padding in the rectangle needs one row here to stand for it.
-        self._rows = tf.where(count < places, _rounded(count + 1, _step(count)), count)
-        self._more = self._rows - count
+        rows = tf.where(count < places, _rounded(count + 1, _step(count)), count)  # R
+        self._count, self._more = count, rows - count
         order = tf.cumsum(tf.cast(is_real, tf.int32)) - 1
-        self._row_at = tf.reshape(tf.where(is_real, order, self._rows - 1), (batch, self._length))  # (B, T)
+        self._row_at = tf.reshape(tf.where(is_real, order, rows - 1), (batch, self._length))  # (B, T)
         # The first place of padding stands for all of them; where there is none, nothing asks for it.
         padding = tf.argmin(tf.concat([tf.cast(is_real, tf.int32), [0]], axis=0), output_type=tf.int32)
-        real_places = tf.cast(tf.where(is_real)[:, 0], tf.int32)
-        self._place_of = tf.concat([real_places, tf.fill([self._more], padding)], axis=0)  # (R,)
+        row, at = tf.unstack(tf.cast(self._places, tf.int32), axis=1)
+        self._place_of = tf.concat([row * self._length + at, tf.fill([self._more], padding)], axis=0)  # (R,)
         self._scattered, self._maps = {}, {}
 
     # gather_nd and scatter_nd are one another's gradient; that of `tf.gather` would be sparse.
@@ -114,7 +114,7 @@ class _Real:
 
         width = values.shape[-1]
         shape = tf.concat([self._shape, [width]], axis=0)
-        whole = tf.scatter_nd(self._places, values[: self._rows - self._more], shape)
+        whole = tf.scatter_nd(self._places, values[: self._count], shape)
         whole = tf.ensure_shape(whole, (None, None, width))
         self._scattered[id(whole)] = whole, values
         return whole
@@ -124,7 +124,7 @@ class _Real:
 
         width = projected.shape[-1] // (3 * num_heads)
         there, back = self._head_maps(num_heads, 3)
-        moved = _moved(tf.reshape(projected, (-1, width)), tf.reshape(there, [-1]), tf.reshape(back, [-1]))
+        moved = _moved(tf.reshape(projected, (-1, width)), there, back)
         shape = (3, self._batch, num_heads, self._length, width)
         return tf.unstack(tf.reshape(moved, shape))  # 3 x (B, N, T, H)
 
@@ -133,11 +133,11 @@ class _Real:
 
         num_heads, width = mixed.shape[1], mixed.shape[-1]
         back, there = self._head_maps(num_heads, 1)
-        moved = _moved(tf.reshape(mixed, (-1, width)), tf.reshape(there, [-1]), tf.reshape(back, [-1]))
+        moved = _moved(tf.reshape(mixed, (-1, width)), there, back)
         return tf.reshape(moved, (-1, num_heads * width))  # (R, D)
 
     def _head_maps(self, num_heads, parts):
-        """Which row of (R * parts * N, H) stands at a place of (parts, B, N, T, H), and the reverse."""
+        """Which row of (R * parts * N, H) stands at a place of (parts, B, N, T, H), and the reverse; flat."""
         import tensorflow as tf
 
         if (num_heads, parts) not in self._maps:
@@ -149,7 +149,7 @@ class _Real:
             row, at = self._place_of // self._length, self._place_of % self._length
             blocks = part * self._batch + row[:, None, None]  # (R, parts, 1)
             back = (blocks * num_heads + head) * self._length + at[:, None, None]  # (R, parts, N)
-            self._maps[num_heads, parts] = there, back
+            self._maps[num_heads, parts] = tf.reshape(there, [-1]), tf.reshape(back, [-1])
         return self._maps[num_heads, parts]
 
 
@@ -172,7 +172,5 @@ def _step(number):
     """A power of two, 1/16 to 1/32 of the number, and at least 16."""
     import tensorflow as tf
 
-    step = tf.constant(16)
-    for power in range(9, 24):
-        step = tf.where(number >= 2**power, 2 ** (power - 4), step)
-    return step
+    powers = tf.constant([2**power for power in range(9, 24)])
+    return tf.bitwise.left_shift(16, tf.searchsorted(powers, [number], side="right")[0])

@@ -1,5 +1,7 @@
 """Question answering: the stretch of a context that answers a question, or that there is none."""
 
+from keras import ops
+
 from keras_bert.data.squad import checked_answers
 from keras_bert.errors import UsageError
 from keras_bert.evaluation.answers import best_null_threshold, cmrc_scores, squad_scores
@@ -100,7 +102,8 @@ class QuestionAnswering(Task):
     def answer(self, outputs, features):
         if "row" not in features:  # ids alone: one window, whose text is not known
             # Padding has no logits of its own: what stands there would depend on how it was computed.
-            return {name: outputs[name] * _as_weights(features) for name in (START, END)}  # (B, T)
+            real = ops.cast(features["padding_mask"], "float32")
+            return {name: outputs[name] * real for name in (START, END)}  # (B, T)
         return answer_spans.best_answers(
             outputs[START], outputs[END], features, self.num_best, self.max_answer_length, self.null_threshold
         )
@@ -145,12 +148,6 @@ class QuestionAnswering(Task):
         best = [row["n_best"][0]["answer"] if row["n_best"] else "" for row in answers]
         threshold, _ = best_null_threshold(texts, best, [row["null_score"] for row in answers])
         return {"null_threshold": float(threshold)}
-
-
-def _as_weights(features):
-    import tensorflow as tf
-
-    return tf.cast(features["padding_mask"], tf.float32)
 
 
 def _accuracy():

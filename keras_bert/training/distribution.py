@@ -202,8 +202,10 @@ class DistributedModel(keras.Model):
         is_finite = tf.math.is_finite(tf.reduce_sum(squares)) & tf.math.is_finite(loss)
         self._note_nonfinite(is_finite, squares)
         # Compiled, the whole update is one pass over every weight: it is bound by memory.
-        update = tf.function(self._update, jit_compile=True, autograph=False)
-        (update if self.compiles_parts else self._update)(gradients, squares, self._sentinel.step < 0)
+        update = self._update
+        if self.compiles_parts:
+            update = tf.function(update, jit_compile=True, autograph=False)
+        update(gradients, squares, self._sentinel.step < 0)
 
     def _update(self, gradients, squares, go_on):
         import tensorflow as tf
