@@ -124,17 +124,20 @@ def test_the_loss_takes_the_compiled_form_and_few_classes_do_not():
 
 def test_dropout_drops_a_share_scales_the_rest_and_drops_the_gradient_alike():
     norm, dropout = norm_of(64), Dropout(0.25, seed=3)
-    ones, zeros, kept = tf.ones((400, 64)), tf.zeros((400, 64)), []
+    ones, zeros, weights, kept = tf.ones((400, 64)), tf.zeros((400, 64)), numbers(400, 64), []
     for _ in range(2):
         before = dropout.seed_generator.state.numpy()
         with kernels.compiled_parts(), tf.GradientTape() as tape:
             tape.watch(ones)
             y = kernels.attention_probabilities(ones, None, dropout, True)
-        gradient = tape.gradient(y, ones).numpy()
+            loss = tf.reduce_sum(y * weights)
+        gradient = tape.gradient(loss, ones).numpy()
         assert list(dropout.seed_generator.state.numpy() - before) == [0, 1]
         y = y.numpy() * 64
         assert set(np.round(np.unique(y), 4)) == {0.0, np.float32(1.3333)} and np.isfinite(gradient).all()
         kept.append(y > 0)
+        reached = np.where(kept[-1], weights.numpy() / 0.75, 0)  # then through a softmax of equal scores
+        np.testing.assert_allclose(gradient, (reached - reached.mean(1, keepdims=True)) / 64, atol=1e-6)
         assert abs(kept[-1].mean() - 0.75) < 0.01
     assert 0.3 < (kept[0] != kept[1]).mean() < 0.45  # 2 * 0.25 * 0.75
     assert abs(np.corrcoef(kept[0][:, :-1].ravel(), kept[0][:, 1:].ravel())[0, 1]) < 0.02
