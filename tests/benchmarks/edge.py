@@ -19,6 +19,7 @@ import time
 
 import numpy as np
 import tasks_data
+from side_by_side import Side, interval
 
 HERE = pathlib.Path(__file__).parent
 ROWS = 64
@@ -70,37 +71,22 @@ def make(name, folder, length):
     np.savez(folder / "rows.npz", ids=ids, scores=answer)
 
 
-class Side:
-    """One of the two, in a process of its own."""
-
-    def __init__(self, name, python, kind, path, length, threads):
-        self.name = name
-        self._process = subprocess.Popen(
-            [python, HERE / "edge_runner.py", kind, path, str(length), str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-
-    def ask(self, verb, value):
-        print(verb, value, file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def compare(given, name, folder, length, threads):
+    runner = HERE / "edge_runner.py"
     sides = [
-        Side("TFLite int8", sys.executable, "litert", folder / "model.tflite", length, threads),
+        Side("TFLite int8", [sys.executable, runner, "litert", folder / "model.tflite", length, threads]),
         *(
-            Side(f"ONNX Runtime {kind}", given.peer_python, "onnx", folder / f"{kind}.onnx", length, threads)
+            Side(
+                f"ONNX Runtime {kind}",
+                [given.peer_python, runner, "onnx", folder / f"{kind}.onnx", length, threads],
+            )
             for kind in ("int8", "fused_int8")
         ),
     ]
     expected = np.load(folder / "rows.npz")["scores"]
     print(f"{name}, {length} tokens, {threads} threads", flush=True)
     for side in sides:
-        scores = np.array(side.ask("answers", folder / "rows.npz"))
+        scores = np.array(side.ask("answers", str(folder / "rows.npz")))
         agreement = np.mean(scores.argmax(1) == expected.argmax(1))
         print(f"  {side.name}: agrees with float32 in {agreement:.3f}, differs by up to "
               f"{np.abs(scores - expected).max():.3g}", flush=True)  # fmt: skip
@@ -125,12 +111,6 @@ def compare(given, name, folder, length, threads):
               f"{row['ratio']:.3f} ({low:.3f} to {high:.3f})", flush=True)  # fmt: skip
         with (given.work / "edge.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-
-
-def interval(values, resamples=10_000):
-    """Where 95 % of the medians of resampled rounds lie."""
-    drawn = np.random.default_rng(0).choice(values, (resamples, len(values)))
-    return [float(x) for x in np.quantile(np.median(drawn, axis=1), [0.025, 0.975])]
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Runs one file in 8 bits, for edge.py: `python edge_runner.py litert|onnx FILE LENGTH THREADS`.
 
-Answers lines on standard input with a line of JSON: `answers FILE.npz` with the logits of the rows in it (ids
-(N, L), a row at a time), `time SECONDS` with the milliseconds of every run within so many seconds.
+A worker of side_by_side.py: `answers FILE.npz` answers the scores of the rows in it (ids (N, L), a row at a
+time), `time SECONDS` the milliseconds of every run within so many seconds.
 """
 
-import json
 import sys
 import time
 
 import numpy as np
+import side_by_side
 
 
 def litert(path, length, threads):
@@ -45,17 +45,19 @@ def onnx(path, length, threads):
 def main(kind, path, length, threads):
     run = {"litert": litert, "onnx": onnx}[kind](path, int(length), int(threads))
     ids = np.random.default_rng(0).integers(1000, 20000, (1, int(length))).astype(np.int32)
-    for line in sys.stdin:
-        verb, value = line.split()
-        if verb == "answers":
-            answer = [run(row[None]).tolist() for row in np.load(value)["ids"]]
-        else:
-            answer, end = [], time.perf_counter() + float(value)
-            while time.perf_counter() < end:
-                started = time.perf_counter()
-                run(ids)
-                answer.append(1e3 * (time.perf_counter() - started))
-        print(json.dumps(answer), flush=True)
+
+    def times(seconds):
+        taken, end = [], time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            run(ids)
+            taken.append(1e3 * (time.perf_counter() - started))
+        return taken
+
+    def answers(file):
+        return [run(row[None]).tolist() for row in np.load(file)["ids"]]
+
+    side_by_side.serve(answers=answers, time=times)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,7 @@ import time
 
 import numpy as np
 import side_by_side
-from side_by_side import Side
 
-HERE = pathlib.Path(__file__).parent
 USUAL = {"length": 128, "rows": 8, "layers": 4, "vocabulary": 8192}
 VALUES = {
     "length": [64, 128, 256, 512, 1024],
@@ -55,8 +53,7 @@ def models(what, rounds):
     sides = []
     for value in VALUES[what]:
         code = f"import growth; growth.worker({json.dumps({**USUAL, what: value})})"
-        command = ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code]
-        sides.append((value, Side(f"{what} {value}", command)))
+        sides.append((value, side_by_side.our_side(code, f"{what} {value}")))
     for work in ("answer", "training step"):
         seconds = {value: [] for value, _ in sides}
         for number in range(rounds + 1):

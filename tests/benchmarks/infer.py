@@ -4,12 +4,11 @@
         [--rows 1 16] [--precisions float32 bfloat16] [--rounds 9] [--seconds 2] [--notes]
 
 128 tokens, all of them real, a head of three classes: a classification's `ids` signature as it is exported,
-loaded by TensorFlow alone. The peers run in an environment of their own, requirements-infer.txt: ONNX Runtime
-as torch exports and as its own optimiser joins it (float32), torch compiled by inductor and not, OpenVINO
-with its hint of precision. The answers are held against ours in float32 before anything is timed.
+loaded by TensorFlow. The peers run in an environment of their own, requirements-infer.txt: ONNX Runtime as
+torch exports and as its own optimiser joins it (float32), torch, OpenVINO with its hint of precision. The
+answers are held against ours in float32 before anything is timed.
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
@@ -26,27 +25,28 @@ PEERS = {"float32": ("onnx", "onnx_fused", "torch", "openvino"), "bfloat16": ("t
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser = side_by_side.parser(rounds=9, seconds=2)
     parser.add_argument("--peer_python", required=True)
     parser.add_argument("--models", nargs="*", default=["base", "minilm"])
     parser.add_argument("--rows", nargs="*", type=int, default=[1, 16])
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=2, help="of a round, about")
-    parser.add_argument("--notes", action="store_true")
     given = parser.parse_args()
     for name in given.models:
-        folder = given.work / f"infer_{name}"
-        if not (folder / "done").exists():
-            code = f"import infer; infer.make({name!r}, {str(folder.absolute())!r})"
-            subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
-            command = [given.peer_python, HERE / "infer_peers.py", "make", folder]
-            subprocess.run(command, check=True)
-            (folder / "done").touch()
+        folder = prepared(given, name)
         for precision in given.precisions:
             for rows in given.rows:
                 compare(given, name, folder, precision, rows)
+
+
+def prepared(given, name):
+    """The folder of a model and of what the peers made of it; made once."""
+    folder = given.work / f"infer_{name}"
+    if not (folder / "done").exists():
+        code = f"import infer; infer.make({name!r}, {str(folder.absolute())!r})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
+        subprocess.run([given.peer_python, HERE / "infer_peers.py", "make", folder], check=True)
+        (folder / "done").touch()
+    return folder
 
 
 def make(name, folder):
@@ -63,7 +63,7 @@ def make(name, folder):
 
 
 def worker(folder, precision, rows):
-    """Ours: the SavedModel of ids alone, without keras_bert."""
+    """Ours: the signature of ids of the SavedModel that a server gets."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(pathlib.Path(folder) / precision / "1"))
@@ -82,24 +82,17 @@ def compare(given, name, folder, precision, rows):
         "import tensorflow_text; "
         f"import infer; infer.worker({str(folder.absolute())!r}, {precision!r}, {rows})"
     )
-    ours = Side("keras_bert", ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code])
+    ours = side_by_side.our_side(code)
     peers = [
         Side(kind, [given.peer_python, HERE / "infer_peers.py", kind, folder, precision, rows])
         for kind in PEERS[precision]
     ]
     expected = np.load(folder / "rows.npz")["scores"][:rows]
-    for side in (ours, *peers):
-        difference = np.abs(np.array(side.ask("scores")) - expected).max()
-        print(f"{name} {precision} {rows}: {side.name} differs from float32 by {difference:.2g}", flush=True)
-        if not difference <= LIMITS[precision]:
-            raise SystemExit(f"{side.name} computes something else")
-    count = max(1, round(given.seconds / ours.ask("seconds", 3)))
-    side_by_side.by_turns([ours, *peers], count, given.rounds)
-    for side in (ours, *peers):
-        side.close()
+    what = f"{name} {precision} {rows}, from float32"
+    side_by_side.check_scores([ours, *peers], expected, LIMITS[precision], what)
     work = f"inference, {name}, {LENGTH} tokens, {rows} rows, {precision}"
     command = f"infer.py --models {name} --rows {rows} --precisions {precision}"
-    side_by_side.report(work, ours, peers, "", 0, command, given.notes)
+    side_by_side.compare(given, work, ours, peers, command)
 
 
 if __name__ == "__main__":

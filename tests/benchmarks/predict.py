@@ -10,14 +10,12 @@ anything is timed. Hugging Face's pipeline pads every batch to its longest text,
 around ONNX Runtime. The environment of the peers: requirements-infer.txt.
 """
 
-import argparse
 import csv
 import itertools
 import json
 import pathlib
-import subprocess
-import sys
 
+import infer
 import numpy as np
 import side_by_side
 from side_by_side import Side
@@ -30,20 +28,12 @@ COUNTS = {"sst2": 872, "imdb": 128, "squad": 256}
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = side_by_side.parser(rounds=5)
     parser.add_argument("--data", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--peer_python", required=True)
     parser.add_argument("--texts", nargs="*", default=list(LENGTHS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--notes", action="store_true")
     given = parser.parse_args()
-    folder = given.work / "infer_minilm"  # shared with infer.py
-    if not (folder / "done").exists():
-        code = f"import infer; infer.make('minilm', {str(folder.absolute())!r})"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
-        subprocess.run([given.peer_python, HERE / "infer_peers.py", "make", folder], check=True)
-        (folder / "done").touch()
+    folder = infer.prepared(given, "minilm")
     for name in given.texts:
         texts = given.work / f"texts_{name}.json"
         texts.write_text(json.dumps(texts_of(given.data, name)[: COUNTS[name]]))
@@ -78,22 +68,16 @@ def worker(folder, texts, length):
 
 def compare(given, name, folder, texts):
     code = f"import predict; predict.worker({str(folder.absolute())!r}, {str(texts)!r}, {LENGTHS[name]})"
-    ours = Side("keras_bert", ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code])
+    ours = side_by_side.our_side(code)
     peers = [
         Side(kind, [given.peer_python, HERE / "predict_peers.py", kind, folder, texts, LENGTHS[name]])
         for kind in ("pipeline", "onnx")
     ]
     expected = np.array(ours.ask("scores"))
-    for side in peers:
-        difference = np.abs(np.array(side.ask("scores")) - expected).max()
-        print(f"{name}: {side.name} differs from ours by {difference:.2g}", flush=True)
-        if not difference <= 1e-4:
-            raise SystemExit(f"{side.name} computes something else")
-    side_by_side.by_turns([ours, *peers], 1, given.rounds)
-    for side in (ours, *peers):
-        side.close()
+    side_by_side.check_scores(peers, expected, 1e-4, f"{name}, from ours")
     work = f"predict, MiniLM, {COUNTS[name]} texts of {name}, float32"
-    side_by_side.report(work, ours, peers, "texts/s", COUNTS[name], f"predict.py --texts {name}", given.notes)
+    command = f"predict.py --texts {name}"
+    side_by_side.compare(given, work, ours, peers, command, "texts/s", COUNTS[name])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ standard input (`serve`), so that no two sides ever compute at once. This file n
 environments import it too.
 """
 
+import argparse
 import datetime
 import json
 import os
@@ -15,6 +16,7 @@ import time
 
 import numpy as np
 
+HERE = pathlib.Path(__file__).parent
 NOTES = pathlib.Path(__file__).parents[2] / "BUILD_NOTES.md"
 TABLE = "| work | ours | peer | ratio (95 %) | machine, command |"
 
@@ -40,6 +42,31 @@ class Side:
     def close(self):
         self._process.stdin.close()
         self._process.wait()
+
+
+def our_side(code, name="keras_bert"):
+    """A side in this environment, which runs `code` among the files of this folder."""
+    return Side(name, ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code])
+
+
+def parser(rounds, seconds=None):
+    """A parser of what every benchmark with peers takes; `seconds` is None where a round is one call."""
+    made = argparse.ArgumentParser()
+    made.add_argument("--work", required=True, type=pathlib.Path)
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--notes", action="store_true")
+    if seconds is not None:
+        made.add_argument("--seconds", type=float, default=seconds, help="of a round, about")
+    return made
+
+
+def check_scores(sides, expected, limit, what):
+    """Ends the benchmark where the scores of a side differ from those expected by more than `limit`."""
+    for side in sides:
+        difference = np.abs(np.array(side.ask("scores")) - expected).max()
+        print(f"{what}: {side.name} differs by {difference:.2g}", flush=True)
+        if not difference <= limit:
+            raise SystemExit(f"{side.name} computes something else")
 
 
 def serve(**verbs):
@@ -79,15 +106,31 @@ def timed(function, count):
     return (time.perf_counter() - started) / count
 
 
-def report(work, ours, peers, unit, per_call, command, notes=False):
+def compare(given, work, ours, peers, command, unit="", per_call=0):
+    """Times all sides by turns and ends them; then `report`s, where there is a peer.
+
+    Args:
+        given: what `parser` parsed. Without `seconds`, a round is one call.
+        work, ours, peers, command, unit, per_call: as `report`.
+    """
+    seconds = getattr(given, "seconds", None)
+    count = 1 if seconds is None else max(1, round(seconds / ours.ask("seconds", 3)))
+    by_turns([ours, *peers], count, given.rounds)
+    for side in (ours, *peers):
+        side.close()
+    if peers:
+        report(work, ours, peers, command, unit, per_call, given.notes)
+
+
+def report(work, ours, peers, command, unit, per_call, notes=False):
     """Prints ours beside every peer; with `notes` the best peer's line is appended to BUILD_NOTES' table.
 
     Args:
         work: str. What was done.
         ours, peers: Sides with their seconds.
+        command: str. What repeats it.
         unit: str, such as "examples/s".
         per_call: float. Units that one call is worth; 0: milliseconds are told instead.
-        command: str. What repeats it.
     """
 
     def said(side):

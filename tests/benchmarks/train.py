@@ -10,7 +10,6 @@ before anything is timed. Environments of the peers: requirements-train.txt, req
 an interpreter a peer is left out. `--notes` appends the line of the best peer to BUILD_NOTES' table.
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
@@ -27,16 +26,12 @@ LIMITS = {"float32": 2e-4, "bfloat16": 0.03}
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser = side_by_side.parser(rounds=7, seconds=6)
     parser.add_argument("--tf_models_python")
     parser.add_argument("--keras_hub_python")
     parser.add_argument("--torch_python")
     parser.add_argument("--sizes", nargs="*", default=["base", "mini"])
     parser.add_argument("--policies", nargs="*", default=["bfloat16", "float32"])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=6, help="of a round, about")
-    parser.add_argument("--notes", action="store_true")
     given = parser.parse_args()
     for size in given.sizes:
         folder = given.work / f"train_{size}"
@@ -102,7 +97,7 @@ def worker(policy, folder):
 
 def compare(given, size, policy, folder):
     code = f"import train; train.worker({policy!r}, {str(folder.absolute())!r})"
-    ours = Side("keras_bert", ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code])
+    ours = side_by_side.our_side(code)
     kinds = {
         "tf-models": (given.tf_models_python, [policy]),
         "keras-hub": (given.keras_hub_python, [policy, *(["float32+xla"] if policy == "float32" else [])]),
@@ -120,14 +115,9 @@ def compare(given, size, policy, folder):
         print(f"{size} {policy}: loss {expected:.5f}, of {side.name} {loss:.5f}", flush=True)
         if not abs(loss - expected) <= LIMITS[policy] * expected:
             raise SystemExit(f"{side.name} computes something else")
-    count = max(1, round(given.seconds / ours.ask("seconds", 3)))
-    side_by_side.by_turns([ours, *peers], count, given.rounds)
-    for side in (ours, *peers):
-        side.close()
-    if peers:
-        work = f"pretraining step, {size}, {LENGTH} pieces, {ROWS[size]} rows, {policy}"
-        command = f"train.py --sizes {size} --policies {policy}"
-        side_by_side.report(work, ours, peers, "examples/s", ROWS[size], command, given.notes)
+    work = f"pretraining step, {size}, {LENGTH} pieces, {ROWS[size]} rows, {policy}"
+    command = f"train.py --sizes {size} --policies {policy}"
+    side_by_side.compare(given, work, ours, peers, command, "examples/s", ROWS[size])
 
 
 if __name__ == "__main__":
