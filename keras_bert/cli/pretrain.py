@@ -32,8 +32,8 @@ _FIELDS = (
     "masked_lm", "next_sentence", "packed", "buckets", "train_batch_size", "eval_batch_size",
     "accumulation_steps", "num_train_steps", "num_train_epochs", "optimizer", "learning_rate",
     "schedule", "warmup_steps", "warmup_proportion", "weight_decay", "layer_decay", "clip_norm", "ema",
-    "dropout_by_record", "jit_compile", "local_start", "cooccurrence_start", "eval_steps", "log_steps",
-    "save_steps", "save_seconds", "max_skipped",
+    "dropout_by_record", "jit_compile", "rematerialize", "local_start", "cooccurrence_start",
+    "eval_steps", "log_steps", "save_steps", "save_seconds", "max_skipped",
 )  # fmt: skip
 
 
@@ -126,6 +126,12 @@ def define_optimizer(values):
     )
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16"], "of the arithmetic", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "rematerialize",
+        False,
+        "compute every block again on the way back: about half the memory, a third more time",
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "jit_compile",

@@ -11,6 +11,7 @@ from keras_bert.layers import kernels
 # A context variable, because tf.distribute runs the replicas in threads of their own.
 _key = contextvars.ContextVar("key", default=None)
 _call = contextvars.ContextVar("call", default=None)
+_drawn = contextvars.ContextVar("drawn", default=())
 
 
 @contextlib.contextmanager
@@ -48,6 +49,16 @@ def masks_apart(key, call=None):
         _call.reset(before[1])
 
 
+@contextlib.contextmanager
+def drawn_before(seeds):
+    """Within it these generators, a list of (DropoutSeed, seed), give these seeds and keep their state."""
+    token = _drawn.set(seeds)
+    try:
+        yield
+    finally:
+        _drawn.reset(token)
+
+
 class DropoutSeed(keras.random.SeedGenerator):
     """The seed of a `Dropout`: two words, one for the layer and one that counts its calls.
 
@@ -55,6 +66,9 @@ class DropoutSeed(keras.random.SeedGenerator):
     """
 
     def next(self, ordered=True):
+        for generator, seed in _drawn.get():
+            if generator is self:
+                return seed
         seed = super().next(ordered)
         key = _key.get()
         if key is None or len(key.shape) == 1:

@@ -8,6 +8,7 @@ from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS, add_norm
 from keras_bert.layers.projection import Projection
 from keras_bert.layers.real_tokens import tokens_of
+from keras_bert.layers.recomputing import recomputed
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -35,6 +36,9 @@ class EncoderBlock(keras.layers.Layer):
         ValueError: `num_heads` does not divide D, or the activation is unknown.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.
     """
+
+    # Set by `BertModel.compile`: how a block is trained is no part of what it is.
+    rematerialize = False
 
     def __init__(
         self,
@@ -93,6 +97,11 @@ class EncoderBlock(keras.layers.Layer):
         self.output_layer_norm.build(inputs_shape)
 
     def call(self, inputs, padding_mask=None, training=None):
+        if training and self.rematerialize:
+            return recomputed(self, lambda x: self._forward(x, padding_mask, training), inputs)
+        return self._forward(inputs, padding_mask, training)
+
+    def _forward(self, inputs, padding_mask, training):
         x = self.attention(inputs, padding_mask=padding_mask, training=training)  # (B, T, D)
         tokens = tokens_of(padding_mask)
         inputs, x = tokens.gather(inputs), tokens.gather(x)

@@ -72,6 +72,7 @@ class PretrainRun:
     dtype: str = "float32"
     dropout_by_record: bool = False
     jit_compile: bool = False
+    rematerialize: bool = False
     seed: int = 0
     eval_steps: int | None = None
     log_steps: int | None = None
@@ -144,6 +145,7 @@ def pretrain(run: PretrainRun, strategy=None) -> tuple[Bert, dict | None]:
         accumulation_steps=run.accumulation_steps,
         dropout_by_record=run.dropout_by_record,
         jit_compile=run.jit_compile,
+        rematerialize=run.rematerialize,
     )
     log = _fit(bert, run, train, evaluation, total_steps, strategy)
     # A worker that comes back to a run that was done has written no row, nor has it any to read.

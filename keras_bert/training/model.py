@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_bert.errors import UsageError
+from keras_bert.layers.encoder_block import EncoderBlock
 from keras_bert.training.losses import GlobalMean, RowLoss
 from keras_bert.training.regularisers import check_regularisers
 
@@ -57,6 +58,7 @@ class BertModel(DistributedModel):
         dropout_by_record=False,
         r_drop=0.0,
         adversarial=0.0,
+        rematerialize=False,
         **kwargs,
     ):
         """Keras' `compile`, with the task's defaults.
@@ -77,6 +79,9 @@ class BertModel(DistributedModel):
                 the two outputs shall agree. 0: off; published values are 1 to 5.
             adversarial: float. Every batch is also learnt with its token embeddings pushed by so much to
                 where the loss grows. 0: off; 0.5 to 1 is usual.
+            rematerialize: bool. Of every block only the input is kept for the way back, and the block is
+                computed again there: larger batches or longer rows in the same memory, for about a third
+                more time. The results are the same.
             **kwargs: as Keras.
         """
         if (
@@ -96,6 +101,9 @@ class BertModel(DistributedModel):
         check_regularisers(r_drop, adversarial, dropout_by_record, corrected)
         self.accumulation_steps, self.dropout_by_record = accumulation_steps, dropout_by_record
         self.r_drop, self.adversarial = float(r_drop), float(adversarial)
+        for layer in self._flatten_layers():
+            if isinstance(layer, EncoderBlock):
+                layer.rematerialize = bool(rematerialize)
         # XLA has no shapes for it, and masks by record no rows.
         self.leaves_padding_out = not jit_compile and not dropout_by_record
         self.compiles_parts = self.leaves_padding_out and corrected and self._is_worth_compiling()

@@ -39,22 +39,23 @@ def main():
     parser.add_argument("--length", nargs="+", type=int, default=[128, 512])
     parser.add_argument("--attention_dropout", nargs="+", type=float, default=[0.1, 0.0])
     parser.add_argument("--packed", nargs="+", type=int, default=[0], help="examples a row; 0: not packed")
-    parser.add_argument("--pieces", type=int, default=32768, help="pieces of a batch")
+    parser.add_argument("--rematerialize", nargs="+", type=int, default=[0], help="1: blocks computed twice")
+    parser.add_argument("--pieces", nargs="+", type=int, default=[32768], help="pieces of a batch")
     parser.add_argument("--steps", type=int, default=20, help="of one round")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--peak", type=float, default=PEAK, help="TFLOP/s")
     given = parser.parse_args()
     agrees()
-    for size, length, dropout, packed in itertools.product(
-        given.size, given.length, given.attention_dropout, given.packed
-    ):
+    options = (given.size, given.length, given.attention_dropout, given.packed, given.pieces)
+    for size, length, dropout, packed, pieces, again in itertools.product(*options, given.rematerialize):
         config = BertConfig.preset(size, attention_dropout=dropout)
-        rows = given.pieces // length
-        seconds = sorted(round_seconds(config, length, rows, packed, given))
+        rows = pieces // length
+        seconds = sorted(round_seconds(config, length, rows, packed, again, given))
         step = statistics.median(seconds)
         flops = rows * flops_per_example(config, length, slots_of(length))
         print(json.dumps({
             "size": size, "length": length, "rows": rows, "packed": packed, "attention_dropout": dropout,
+            "rematerialize": again,
             "ms": round(1000 * step, 1), "of": [round(1000 * s, 1) for s in seconds],
             "sequences_per_second": round(rows * max(packed, 1) / step, 1),
             "tflop_per_second": round(flops / step / 1e12, 1),
@@ -84,12 +85,12 @@ def agrees():
         raise ValueError("bfloat16 and float32 disagree")
 
 
-def round_seconds(config, length, rows, packed, given):
+def round_seconds(config, length, rows, packed, again, given):
     """Seconds a step of each round, an epoch of `fit` each; the first one, which compiles, is left out."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("mixed_bfloat16")
-    model, data, timer = compiled(config, packed), batch(config, length, rows, packed), Rounds()
+    model, data, timer = compiled(config, packed, again), batch(config, length, rows, packed), Rounds()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*shuffle=True.*")  # of a generator, whatever is passed
         model.fit(
@@ -115,7 +116,7 @@ class Rounds(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self.started)
 
 
-def compiled(config, packed):
+def compiled(config, packed, again=False):
     encoder = bert_encoder(config)
     model = heads.pretraining(packed_encoder(encoder) if packed else encoder, config, mask_positions=True)
     model = BertModel(model.input, model.output).with_defaults(
@@ -124,7 +125,7 @@ def compiled(config, packed):
             name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in model.output
         },
     )
-    model.compile(AdamW(1e-4), jit_compile=True)
+    model.compile(AdamW(1e-4), jit_compile=True, rematerialize=bool(again))
     return model
 
 

@@ -1,14 +1,15 @@
 """Every task fine-tuned on real data by keras_bert and by Hugging Face/torch, the same recipe.
 
     python tests/benchmarks/tasks.py --data=DATA --work=FOLDER [--only cola wnut] [--seeds 0 1 2]
-        [--peer_python=TORCH_ENV/bin/python]
+        [--peer_python=TORCH_ENV/bin/python] [--precision float32] [--notes]
 
 DATA is the folder of real data. MiniLM is the encoder, of Chinese tasks SimBERT-tiny, both from their
 packages on PyPI. Batch 32 (question answering 16), peak rate 5e-5, epochs as `tasks_data.RUNS` says, 10 %
-warm-up then linear to 0, weight decay 0.01, gradient norm 1, float32. One line of JSON is appended to
+warm-up then linear to 0, weight decay 0.01, gradient norm 1. One line of JSON is appended to
 FOLDER/results.jsonl for every finished run, and a run that is already there is not repeated: start it again
-to go on. The torch runs need an environment of their own, see requirements-torch.txt. `--report` prints the
-table.
+to go on. The torch runs need an environment of their own, see requirements-torch.txt. Seconds are those of
+the whole process, from its start to its answers. `--report` prints the table, `--notes` appends what both
+sides ran to BUILD_NOTES' table of speed.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import pathlib
 import subprocess
 import sys
 import time
+import types
 
+import side_by_side
 import tasks_data
 
 HERE = pathlib.Path(__file__).parent
@@ -30,7 +33,9 @@ def main():
     parser.add_argument("--only", nargs="*", default=list(tasks_data.RUNS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--peer_python")
+    parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--notes", action="store_true")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     results = given.work / "results.jsonl"
@@ -38,20 +43,27 @@ def main():
         for seed in given.seeds:
             for name in given.only:
                 for who in ("ours", *(["torch"] if given.peer_python and has_peer(name) else [])):
-                    if not any(same(row, name, who, seed) for row in read(results)):
-                        row = {"run": name, "who": who, "seed": seed, **run(given, name, who, seed)}
+                    if not any(same(row, name, who, seed, given.precision) for row in read(results)):
+                        row = {"run": name, "who": who, "seed": seed, "precision": given.precision}
+                        row |= run(given, name, who, seed)
                         with results.open("a") as file:
                             file.write(json.dumps(row) + "\n")
                         print({key: value for key, value in row.items() if key != "answers"}, flush=True)
     report(read(results))
+    if given.notes:
+        note_speed(given, [row for row in read(results) if precision(row) == given.precision])
 
 
 def has_peer(name) -> bool:
     return name not in tasks_data.WITHOUT_PEER
 
 
-def same(row, name, who, seed) -> bool:
-    return (row["run"], row["who"], row["seed"]) == (name, who, seed)
+def same(row, name, who, seed, of) -> bool:
+    return (row["run"], row["who"], row["seed"], precision(row)) == (name, who, seed, of)
+
+
+def precision(row) -> str:
+    return row.get("precision", "float32")
 
 
 def read(path) -> list:
@@ -62,25 +74,31 @@ def run(given, name, who, seed) -> dict:
     """One run in a process of its own: {"scores", "seconds"}."""
     files = tasks_data.files(given.data, given.work, name)
     if who == "ours":
-        return ours(given.work / "models" / f"{name}_{seed}", files, name, seed)
+        ending = "" if given.precision == "float32" else f"_{given.precision}"
+        return ours(given.work / "models" / f"{name}_{seed}{ending}", files, name, seed, given.precision)
     answers = given.work / f"{name}_{seed}_torch.json"
     job = {
         **files,
         **tasks_data.recipe(name),
         "seed": seed,
+        "precision": given.precision,
         "rows": str(rows_for_torch(given.work, files, name)),
     }
+    started = time.perf_counter()
     subprocess.run([given.peer_python, HERE / "tasks_torch.py", json.dumps(job), answers], check=True)
+    seconds = time.perf_counter() - started
     found = json.loads(answers.read_text())
     task, gold = task_and_gold(files, name)
-    return {"scores": task.scores(gold, found["answers"]), "seconds": found["seconds"]}
+    scores = task.scores(gold, found["answers"])
+    return {"scores": scores, "seconds": seconds, "fit_seconds": found["seconds"]}
 
 
-def ours(folder, files, name, seed) -> dict:
+def ours(folder, files, name, seed, precision) -> dict:
     """`keras-bert finetune`, then `evaluate`."""
     verb = pathlib.Path(sys.executable).with_name("keras-bert")
     flags = {
         **files, **tasks_data.recipe(name), "random_seed": seed, "output_dir": folder, "keep_best": "false",
+        "precision": precision,
     }  # fmt: skip
     started = time.perf_counter()
     command = [verb, "finetune", *(f"--{key}={value}" for key, value in flags.items())]
@@ -127,8 +145,8 @@ def rows_for_torch(work, files, name):
 
 def report(rows):
     print(f"{'run':22} {'who':6} seeds  mean of the main score, and of each seed; seconds")
-    for name, who in dict.fromkeys((row["run"], row["who"]) for row in rows):
-        own = [row for row in rows if (row["run"], row["who"]) == (name, who)]
+    for name, who, of in dict.fromkeys((row["run"], row["who"], precision(row)) for row in rows):
+        own = [row for row in rows if (row["run"], row["who"], precision(row)) == (name, who, of)]
         main = tasks_data.MAIN.get(name, "accuracy")
         values = [row["scores"][main] for row in own]
         seconds = sum(row["seconds"] for row in own) / len(own)
@@ -136,7 +154,27 @@ def report(rows):
         interval = own[0]["scores"].get("interval")
         bounds = f"  [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
         mean = sum(values) / len(values)
-        print(f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {seconds:.0f} s")
+        print(f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {seconds:.0f} s, {of}")
+
+
+def note_speed(given, rows):
+    """Whole runs that both sides have, seed by seed, into the table of speed."""
+    for name in given.only:
+        own, theirs = (
+            {row["seed"]: row["seconds"] for row in rows if (row["run"], row["who"]) == (name, who)}
+            for who in ("ours", "torch")
+        )
+        seeds = [seed for seed in given.seeds if seed in own and seed in theirs]
+        if not seeds:
+            continue
+        ours, torch = (
+            types.SimpleNamespace(name=who, seconds=[found[seed] for seed in seeds])
+            for who, found in (("keras_bert", own), ("torch", theirs))
+        )
+        of = given.precision.removeprefix("mixed_")
+        work = f"fine-tuning {name}, the whole process, {of}, {len(seeds)} seeds"
+        command = f"tasks.py --only {name} --seeds {' '.join(map(str, seeds))} --precision {given.precision}"
+        side_by_side.report(work, ours, [torch], command, "runs an hour", 3600, notes=True)
 
 
 if __name__ == "__main__":

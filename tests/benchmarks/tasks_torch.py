@@ -1,7 +1,8 @@
 """The peer of tasks.py: Hugging Face/torch with the same recipe. `python tasks_torch.py JOB OUT.json`.
 
 Runs in an environment of its own (requirements-torch.txt) and knows nothing of keras_bert: its rows come as
-JSON, its answers go back as JSON, in the form of our `predict`. On a GPU where there is one, in float32.
+JSON, its answers go back as JSON, in the form of our `predict`. On a GPU where there is one; in float32, or
+with torch's automatic casts to bfloat16.
 """
 
 import json
@@ -80,7 +81,9 @@ def fit(model, tokenizer, examples, job, rng):
     for _ in range(epochs):
         order = rng.permutation(len(examples))
         for start in range(0, len(order), size):
-            loss = model(**batch(tokenizer, [examples[i] for i in order[start : start + size]])).loss
+            given = batch(tokenizer, [examples[i] for i in order[start : start + size]])
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=job["precision"] == "mixed_bfloat16"):
+                loss = model(**given).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

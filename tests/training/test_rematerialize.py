@@ -1,0 +1,83 @@
+"""`compile(rematerialize=True)`: the same training, and less kept for the way back."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_bert as kb
+from keras_bert.training import model as module
+
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *"a film was warm dull play not good and so it".split(),
+]
+ROWS = [
+    {"text": "a film", "label": "0"},
+    {"text": "a warm film was not so dull", "label": "1"},
+    {"text": "so good and so warm it was", "label": "1"},
+    {"text": "dull", "label": "0"},
+]
+
+
+def trained(rematerialize, dropout=0.3, policy="float32", **settings):
+    """The weights and the losses of three steps."""
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
+    config = kb.BertConfig(
+        len(PIECES), 2, 2, 8, 16, dropout=dropout, attention_dropout=dropout, max_sequence_length=16,
+        initializer_range=0.3,
+    )  # fmt: skip
+    bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), "classification", labels=["0", "1"])
+    bert.model.compile(keras.optimizers.SGD(0.1), rematerialize=rematerialize, **settings)
+    history = bert.model.fit(bert.dataset(ROWS, 4).repeat(), epochs=3, steps_per_epoch=2, verbose=0)
+    keras.config.set_dtype_policy("float32")
+    return bert.model.get_weights(), history.history["loss"]
+
+
+MORE = [
+    {}, {"jit_compile": True}, {"accumulation_steps": 2}, {"r_drop": 1.0},
+    {"adversarial": 0.5}, {"policy": "mixed_bfloat16"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["", "compiled parts"])
+@pytest.mark.parametrize("more", MORE, ids=str)
+def test_weights_end_where_they_would(more, compiled, monkeypatch):
+    """With the masks of dropout: those drawn on the way back are those of the way there."""
+    monkeypatch.setattr(module, "_WORTH_COMPILING", 0 if compiled else 10**9)
+    kept, again = trained(False, **more), trained(True, **more)
+    limit = 0.02 if "policy" in more else 1e-5
+    for a, b in zip(kept[0], again[0], strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=limit)
+    assert again[1] == pytest.approx(kept[1], abs=limit)
+
+
+CODE = """
+import resource, sys
+import keras_bert as kb, numpy as np
+config = kb.BertConfig(64, 8, 8, 256, 1024, max_sequence_length=256)
+words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(59))]
+bert = kb.Bert.from_config(config, kb.Tokenizer(words), "classification", labels=["0", "1"])
+bert.model.compile(kb.AdamW(1e-4), rematerialize=sys.argv[1] == "1")
+rows = [{"text": " ".join(map(str, range(59))) * 4, "label": "0"}] * 32
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+bert.model.fit(bert.dataset(rows, 32), verbose=0)
+print("MB", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_it_takes_less_memory():
+    grown = []
+    for flag in "01":
+        printed = subprocess.run(
+            [sys.executable, "-c", CODE, flag], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+        grown.append(float(printed.split()[-1]))
+    assert grown[1] < 0.7 * grown[0]
