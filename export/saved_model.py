@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from keras_bert.errors import ExportError
 from keras_bert.export import proof, serving
 from keras_bert.export.plan import planned
+from keras_bert.export.precision import stored_as_computed
 from keras_bert.export.proof_file import proof_rows, write_proof
 from keras_bert.export.signatures import IDS, Served, names_of
 from keras_bert.files.atomic import atomic_folder
@@ -50,6 +51,7 @@ def write(
     """
     out = pathlib.Path(path).absolute()
     ids_out = out.with_name(f"{out.name}-ids")
+    bert = stored_as_computed(bert)
     evaluation = None if evaluate is None else evaluate(bert)  # first: a mistake in the rows is said at once
     plan = planned(bert, columns, signature_names, examples, in_graph_batching)
     scored, ids_scored = _scored(evaluation, plan)

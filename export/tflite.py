@@ -19,6 +19,7 @@ from keras_bert.export.conversion import check_calibratable, contents, convert
 from keras_bert.export.dense_tokenizer import CUSTOM_OPS, DenseTokenizer
 from keras_bert.export.hand_over import is_hand_over, write_hand_over
 from keras_bert.export.metadata import add_metadata, check_edge, edge_signature
+from keras_bert.export.precision import in_float32
 from keras_bert.export.proof_file import proof_rows, publish_proof
 from keras_bert.export.signatures import (
     DEFAULT,
@@ -83,7 +84,7 @@ def write(
     if metadata:
         check_edge(bert, list(names), quantize)
     path = pathlib.Path(path).absolute()
-    bert = _in_float32(bert)
+    bert = in_float32(bert)
     evaluation = None if evaluate is None else evaluate(bert)  # first: a mistake in the rows is said at once
     calibration = None
     if calibration_file is not None:
@@ -169,16 +170,6 @@ def _signature_names(bert, length, text_input) -> dict:
     if others and text_input:
         raise UsageError("A file that takes texts has one length", where="length", expected="one integer")
     return {longest: DEFAULT, **{one: f"length_{one}" for one in others}}
-
-
-def _in_float32(bert):
-    """The same weights in a model that computes in float32; TFLite has no bfloat16."""
-    if all(layer.compute_dtype == "float32" for layer in bert.model.layers):
-        return bert
-    twin = type(bert)(bert.config, bert.tokenizer, bert.task, dtype="float32")
-    for ours, theirs in zip(twin.model.weights, bert.model.weights, strict=True):
-        ours.assign(theirs)
-    return twin
 
 
 def _functions(bert, names, quantize, text_input, metadata):

@@ -94,7 +94,8 @@ def softmax(scores, bias=None):
 
 def crossentropy(labels, logits):
     """logsumexp(logits) - logits[label]: int (...) and float32 (..., C) -> float32 (...)."""
-    if compiles_parts() and logits.shape[-1] >= _MANY_CLASSES:
+    # Of question answering's logits, which are of places, the number is not known.
+    if compiles_parts() and (logits.shape[-1] or 0) >= _MANY_CLASSES:
         from keras_bert.layers import compiled
 
         return compiled.crossentropy(labels, logits)

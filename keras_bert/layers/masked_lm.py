@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
+from keras_bert.layers.normalization import layer_norm
 from keras_bert.layers.projection import Projection
 from keras_bert.layers.slots import gather_slots
 
@@ -64,9 +65,7 @@ class MaskedLmHead(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="transform",
         )
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm"
-        )
+        self.layer_norm = layer_norm(layer_norm_epsilon, self.dtype_policy, "layer_norm")
 
     def build(self, inputs_shape, token_table_shape=None, mask_positions_shape=None):
         table = (self.vocabulary_size, self.embedding_dim)
@@ -81,9 +80,9 @@ class MaskedLmHead(keras.layers.Layer):
         if not self.tied:
             initializer = TruncatedNormal(stddev=self.initializer_range)
             self.decoder = self.add_weight(table, initializer=initializer, name="decoder")
-        # autocast=False: a bias in bfloat16 would have lost its digits before it is added in float32.
+        # A bias in bfloat16 would have lost its digits before it is added in float32.
         self.output_bias = self.add_weight(
-            (self.vocabulary_size,), initializer="zeros", autocast=False, name="output_bias"
+            (self.vocabulary_size,), initializer="zeros", dtype="float32", autocast=False, name="output_bias"
         )
 
     def call(self, inputs, token_table=None, mask_positions=None):

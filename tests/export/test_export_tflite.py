@@ -4,14 +4,13 @@ import importlib.util
 import json
 import os
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 import keras_bert as kb
 from keras_bert.errors import ExportError, MissingExtraError, OutputError, UsageError
-from keras_bert.export import conversion, export, tflite
+from keras_bert.export import conversion, export
 from keras_bert.export.signatures import Served, static_signature
 
 ROWS = {
@@ -108,17 +107,6 @@ def test_the_approximate_gelu_is_fused_too(small_bert, tmp_path):
     made = conversion.convert(Served([function]), {"s": function}, "float32")
     (tmp_path / "model.tflite").write_bytes(made)
     assert conversion.contents(tmp_path / "model.tflite")["ops"]["GELU"] == bert.config.num_layers
-
-
-def test_a_model_that_computes_in_bfloat16_becomes_float32(bert):
-    half = type(bert)(bert.config, bert.tokenizer, bert.task, dtype="mixed_bfloat16")
-    for ours, theirs in zip(half.model.weights, bert.model.weights, strict=True):
-        ours.assign(theirs)
-    assert tflite._in_float32(bert) is bert
-    twin = tflite._in_float32(half)
-    assert {layer.compute_dtype for layer in twin.model.layers} == {"float32"}
-    for ours, theirs in zip(twin.model.weights, bert.model.weights, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_difference_leaves_the_old_file(bert, tmp_path, read_wrongly):
