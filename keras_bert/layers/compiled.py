@@ -34,7 +34,7 @@ def dropout_add_norm(x, residual, norm, dropout, training):
 
     Args:
         x, residual: float tensors (..., D).
-        norm: `keras.layers.LayerNormalization` over the last axis, built.
+        norm: `LayerNorm`, built.
         dropout: `keras_bert.layers.Dropout`. Its seed is advanced by one where something is dropped.
         training: bool. False: nothing is dropped.
     """

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
-from keras_bert.layers.normalization import layer_norm
+from keras_bert.layers.normalization import LayerNorm
 from keras_bert.layers.projection import Projection
 
 _seen = contextvars.ContextVar("seen", default=lambda embedded: embedded)
@@ -88,7 +88,7 @@ class BertEmbeddings(keras.layers.Layer):
         self.token_embedding = table(vocabulary_size, "token_embedding")
         self.position_embedding = table(max_sequence_length, "position_embedding")
         self.segment_embedding = table(num_segments, "segment_embedding")
-        self.layer_norm = layer_norm(layer_norm_epsilon, self.dtype_policy, "layer_norm")
+        self.layer_norm = LayerNorm(layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm")
         self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.embedding_projection = None
         if self.width != hidden_dim:

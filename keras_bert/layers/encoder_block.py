@@ -6,7 +6,7 @@ from keras_bert.layers.attention import SelfAttention
 from keras_bert.layers.dropout import Dropout
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS, add_norm
-from keras_bert.layers.normalization import layer_norm
+from keras_bert.layers.normalization import LayerNorm
 from keras_bert.layers.projection import Projection
 from keras_bert.layers.real_tokens import tokens_of
 from keras_bert.layers.recomputing import recomputed
@@ -76,7 +76,7 @@ class EncoderBlock(keras.layers.Layer):
         self.output_dropout_layer = self._dropout("output_dropout")
 
     def _norm(self, name):
-        return layer_norm(self.layer_norm_epsilon, self.dtype_policy, name)
+        return LayerNorm(self.layer_norm_epsilon, dtype=self.dtype_policy, name=name)
 
     def _dropout(self, name):
         return Dropout(self.dropout, dtype=self.dtype_policy, name=name)

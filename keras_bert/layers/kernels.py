@@ -52,7 +52,7 @@ def add_norm(x, residual, norm, dropout, training):
 
     Args:
         x, residual: float tensors (..., D).
-        norm: `keras.layers.LayerNormalization`.
+        norm: `LayerNorm`.
         dropout: `Dropout` layer.
         training: bool or None.
     """

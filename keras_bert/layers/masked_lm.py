@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_bert.layers.initial import TruncatedNormal
 from keras_bert.layers.kernels import ACTIVATIONS
-from keras_bert.layers.normalization import layer_norm
+from keras_bert.layers.normalization import LayerNorm
 from keras_bert.layers.projection import Projection
 from keras_bert.layers.slots import gather_slots
 
@@ -65,7 +65,7 @@ class MaskedLmHead(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="transform",
         )
-        self.layer_norm = layer_norm(layer_norm_epsilon, self.dtype_policy, "layer_norm")
+        self.layer_norm = LayerNorm(layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm")
 
     def build(self, inputs_shape, token_table_shape=None, mask_positions_shape=None):
         table = (self.vocabulary_size, self.embedding_dim)
