@@ -1,39 +1,33 @@
 """What a phone's file costs: TFLite in 8 bits against ONNX Runtime in 8 bits, the same weights and ids.
 
     python tests/benchmarks/edge.py --peer_python=PEER_ENV/bin/python --work=FOLDER [--models base minilm]
-        [--lengths 128 32] [--threads 2] [--rounds 15] [--seconds 2]
+        [--lengths 128 32] [--threads 2] [--rounds 15] [--seconds 2] [--notes]
 
 The peer needs an environment of its own, see requirements-edge.txt. `base` has random weights, `minilm` those
 of its package; both get a head of three classes. Both sides are processes that stay; rounds by turns, one
 sentence a run, all of its tokens real. Before anything is timed the answers of both are held against
-float32's. Printed: medians, the ratio of the medians of each round with its 95 % interval, and one line of
-JSON is appended to FOLDER/edge.jsonl for every cell.
+float32's.
 """
 
-import argparse
-import json
 import pathlib
 import subprocess
 import sys
-import time
 
 import numpy as np
+import side_by_side
 import tasks_data
-from side_by_side import Side, interval
+from side_by_side import Side
 
 HERE = pathlib.Path(__file__).parent
 ROWS = 64
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = side_by_side.parser(rounds=15, seconds=2)
     parser.add_argument("--peer_python", required=True)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--models", nargs="*", default=["base", "minilm"])
     parser.add_argument("--lengths", nargs="*", type=int, default=[128])
     parser.add_argument("--threads", nargs="*", type=int, default=[2])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=2)
     given = parser.parse_args()
     for name in given.models:
         for length in given.lengths:
@@ -73,7 +67,7 @@ def make(name, folder, length):
 
 def compare(given, name, folder, length, threads):
     runner = HERE / "edge_runner.py"
-    sides = [
+    ours, *peers = [
         Side("TFLite int8", [sys.executable, runner, "litert", folder / "model.tflite", length, threads]),
         *(
             Side(
@@ -85,32 +79,14 @@ def compare(given, name, folder, length, threads):
     ]
     expected = np.load(folder / "rows.npz")["scores"]
     print(f"{name}, {length} tokens, {threads} threads", flush=True)
-    for side in sides:
+    for side in (ours, *peers):
         scores = np.array(side.ask("answers", str(folder / "rows.npz")))
         agreement = np.mean(scores.argmax(1) == expected.argmax(1))
         print(f"  {side.name}: agrees with float32 in {agreement:.3f}, differs by up to "
               f"{np.abs(scores - expected).max():.3g}", flush=True)  # fmt: skip
-        side.ask("time", given.seconds)  # warms
-    medians = {side.name: [] for side in sides}
-    for _ in range(given.rounds):
-        for side in sides:
-            time.sleep(0.2)  # the other's threads come to rest
-            medians[side.name].append(float(np.median(side.ask("time", given.seconds))))
-    for side in sides:
-        side.close()
-    ours, *peers = medians
-    for peer in peers:
-        ratios = np.array(medians[ours]) / np.array(medians[peer])
-        low, high = interval(ratios)
-        row = {
-            "model": name, "length": length, "threads": threads, "peer": peer,
-            "ours_ms": float(np.median(medians[ours])), "peer_ms": float(np.median(medians[peer])),
-            "ratio": float(np.median(ratios)), "low": low, "high": high, "rounds": given.rounds,
-        }  # fmt: skip
-        print(f"  {row['ours_ms']:.2f} ms against {row['peer_ms']:.2f} of {peer}: "
-              f"{row['ratio']:.3f} ({low:.3f} to {high:.3f})", flush=True)  # fmt: skip
-        with (given.work / "edge.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    work = f"TFLite dynamic int8, {name}, {length} tokens, {threads} threads"
+    command = f"edge.py --models {name} --lengths {length} --threads {threads}"
+    side_by_side.compare(given, work, ours, peers, command)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Runs one file in 8 bits, for edge.py: `python edge_runner.py litert|onnx FILE LENGTH THREADS`.
 
 A worker of side_by_side.py: `answers FILE.npz` answers the scores of the rows in it (ids (N, L), a row at a
-time), `time SECONDS` the milliseconds of every run within so many seconds.
+time), `seconds COUNT` the mean seconds of so many runs.
 """
 
 import sys
-import time
 
 import numpy as np
 import side_by_side
@@ -46,18 +45,10 @@ def main(kind, path, length, threads):
     run = {"litert": litert, "onnx": onnx}[kind](path, int(length), int(threads))
     ids = np.random.default_rng(0).integers(1000, 20000, (1, int(length))).astype(np.int32)
 
-    def times(seconds):
-        taken, end = [], time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            started = time.perf_counter()
-            run(ids)
-            taken.append(1e3 * (time.perf_counter() - started))
-        return taken
-
     def answers(file):
         return [run(row[None]).tolist() for row in np.load(file)["ids"]]
 
-    side_by_side.serve(answers=answers, time=times)
+    side_by_side.serve(answers=answers, seconds=lambda count: side_by_side.timed(lambda: run(ids), count))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The peers of predict.py: `python predict_peers.py KIND FOLDER TEXTS LENGTH`; KIND is pipeline or onnx."""
+"""The peers of predict.py: `python predict_peers.py KIND FOLDER TEXTS LENGTH CLIENTS`.
+
+KIND is pipeline, onnx or onnx_one_core. CLIENTS is 0 for batches, else as many threads ask, a text a call.
+"""
 
 import json
 import pathlib
@@ -23,7 +26,7 @@ def pipeline(folder, length):
     return run
 
 
-def onnx(folder, length):
+def onnx(folder, length, cores=None):
     """tokenizers, each batch padded to its longest text, and ONNX Runtime."""
     import os
 
@@ -34,7 +37,7 @@ def onnx(folder, length):
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = cores or len(os.sched_getaffinity(0))
     session = onnxruntime.InferenceSession(str(folder / "float32_any.onnx"), options)
 
     def run(texts):
@@ -53,13 +56,22 @@ def onnx(folder, length):
     return run
 
 
-def main(kind, folder, texts, length):
-    run = {"pipeline": pipeline, "onnx": onnx}[kind](pathlib.Path(folder), int(length))
+def onnx_one_core(folder, length):
+    """The same with one core a call."""
+    return onnx(folder, length, cores=1)
+
+
+def main(kind, folder, texts, length, clients):
+    run = {"pipeline": pipeline, "onnx": onnx, "onnx_one_core": onnx_one_core}[kind]
+    run = run(pathlib.Path(folder), int(length))
     texts = json.loads(pathlib.Path(texts).read_text())
-    side_by_side.serve(
-        scores=lambda _: run(texts),
-        seconds=lambda count: side_by_side.timed(lambda: run(texts), count),
-    )
+
+    def every(_=None):
+        if int(clients):
+            return side_by_side.by_clients(lambda text: run([text])[0], texts, int(clients))
+        return run(texts)
+
+    side_by_side.serve(scores=every, seconds=lambda count: side_by_side.timed(every, count))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ environments import it too.
 """
 
 import argparse
+import concurrent.futures
 import datetime
 import json
 import os
@@ -42,6 +43,39 @@ class Side:
     def close(self):
         self._process.stdin.close()
         self._process.wait()
+
+
+class Process:
+    """A side whose round is a whole process, from its start to its end."""
+
+    def __init__(self, name, command, **environment):
+        self.name, self.seconds = name, []
+        self._command = [str(word) for word in command]
+        self._environment = {**os.environ, **environment}
+
+    def run(self):
+        """What the process prints."""
+        done = subprocess.run(
+            self._command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=self._environment,
+        )  # fmt: skip
+        return done.stdout
+
+    def ask(self, verb, value=None):
+        """Seconds of one."""
+        started = time.perf_counter()
+        self.run()
+        return time.perf_counter() - started
+
+    def close(self):
+        """There is nothing that stays."""
+
+
+class Timed:
+    """A side whose seconds are already there, one a round."""
+
+    def __init__(self, name, seconds):
+        self.name, self.seconds = name, seconds
 
 
 def our_side(code, name="keras_bert"):
@@ -96,6 +130,12 @@ def interval(values, resamples=10_000):
     """Where 95 % of the medians of resampled rounds lie."""
     drawn = np.random.default_rng(0).choice(values, (resamples, len(values)))
     return [float(x) for x in np.quantile(np.median(drawn, axis=1), [0.025, 0.975])]
+
+
+def by_clients(function, values, clients):
+    """function of every value, by so many threads at once; a list in their order."""
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(function, values))
 
 
 def timed(function, count):

@@ -18,7 +18,6 @@ import pathlib
 import subprocess
 import sys
 import time
-import types
 
 import side_by_side
 import tasks_data
@@ -168,7 +167,7 @@ def note_speed(given, rows):
         if not seeds:
             continue
         ours, torch = (
-            types.SimpleNamespace(name=who, seconds=[found[seed] for seed in seeds])
+            side_by_side.Timed(who, [found[seed] for seed in seeds])
             for who, found in (("keras_bert", own), ("torch", theirs))
         )
         of = given.precision.removeprefix("mixed_")
