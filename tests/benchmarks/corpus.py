@@ -1,6 +1,6 @@
 """Raw text to masked batches, beside tf-models-official's create_pretraining_data; memory; two cores.
 
-python tests/benchmarks/corpus.py speed --data=$DATA --vocab_file=vocab.txt --peer=PEER/bin/python
+python tests/benchmarks/corpus.py speed --data=$DATA --vocab_file=vocab.txt --peer=PEER/bin/python [--notes]
 python tests/benchmarks/corpus.py cores --data=$DATA --vocab_file=vocab.txt
 python tests/benchmarks/corpus.py memory --data=$DATA --vocab_file=vocab.txt [--megabytes=100,1000]
 
@@ -22,6 +22,8 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+
+import side_by_side
 
 OURS = """
 import sys, time, resource
@@ -127,10 +129,11 @@ def speed(options, folder: Path):
         print(f"round {number}: ours {mine[0]:.2f} s ({mine_all:.2f} with imports, {mine[2]:.0f} examples), "
               f"theirs {other[0]:.2f} s ({other_all:.2f})", flush=True)  # fmt: skip
         rows.append((mine[0], mine_all, other[0], other_all))
-    columns = [statistics.median(column) for column in zip(*rows[1:], strict=True)]
-    mine, mine_all, other, other_all = columns
-    print(f"medians of CPU seconds: ours {mine:.2f}, theirs {other:.2f}: {other / mine:.1f} times")
-    print(f"with imports: ours {mine_all:.2f}, theirs {other_all:.2f}: {other_all / mine_all:.1f} times")
+    mine, mine_all, other, other_all = zip(*rows[1:], strict=True)
+    for what, own, peers in (("", mine, other), (", imports included", mine_all, other_all)):
+        work = f"corpus, {text.stat().st_size / 1e6:.0f} MB of text to five epochs, CPU seconds{what}"
+        sides = [side_by_side.Timed(name, s) for name, s in (("keras_bert", own), ("tf-models", peers))]
+        side_by_side.report(work, sides[0], sides[1:], "corpus.py speed", notes=options.notes)
 
 
 def cores(options, folder: Path):
@@ -198,6 +201,7 @@ def main():
     parser.add_argument("--vocab_file", required=True)
     parser.add_argument("--peer", default=sys.executable)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--notes", action="store_true")
     parser.add_argument("--text_bytes", type=int, default=32_000_000)
     parser.add_argument("--megabytes", default="100,1000")
     options = parser.parse_args()

@@ -1,17 +1,19 @@
 """From texts to answers: `predict` beside Hugging Face's pipeline and ONNX Runtime with tokenizers.
 
     python tests/benchmarks/predict.py --data=DATA --work=FOLDER --peer_python=ENV/bin/python
-        [--texts sst2 imdb squad requests] [--clients 1 8] [--rounds 5] [--notes]
+        [--texts sst2 imdb squad requests] [--clients 1 8] [--precision float32] [--rounds 5] [--notes]
 
 Texts as they come: 872 sentences of SST-2, 128 reviews of IMDB and 256 contexts of SQuAD, whose lengths
-differ (truncated at 512, 384 for SQuAD); MiniLM with a head of three classes in float32, 32 texts a batch.
+differ (truncated at 512, 384 for SQuAD); MiniLM with a head of three classes, 32 texts a batch. In bfloat16
+Hugging Face's pipeline is the only peer.
 All sides are given the same list of strings and answer with class and score; the scores are compared before
 anything is timed. Hugging Face's pipeline pads every batch to its longest text, as does what users write
 around ONNX Runtime. The environment of the peers: requirements-infer.txt.
 
 `requests`: what a server does, without its network. 256 requests of one text each, sentences of SST-2 and
 beginnings of IMDB's reviews in turn, asked by so many clients (threads) at once; of ours the SavedModel's
-signature of texts, of the peers the same as above. ONNX Runtime with all cores a request, and with one.
+signature of texts, of the peers the same as above. Where several ask at once, one core a request is the best
+setting of ours (`--tensorflow_intra_op_parallelism=1` of the server); ONNX Runtime is tried with both.
 """
 
 import csv
@@ -37,6 +39,7 @@ def main():
     parser.add_argument("--peer_python", required=True)
     parser.add_argument("--texts", nargs="*", default=list(LENGTHS), choices=list(LENGTHS))
     parser.add_argument("--clients", nargs="*", type=int, default=[1, 8])
+    parser.add_argument("--precision", default="float32", choices=list(infer.LIMITS))
     given = parser.parse_args()
     folder = infer.prepared(given, "minilm")
     for name in given.texts:
@@ -62,10 +65,13 @@ def texts_of(data, name) -> list:
     return [paragraph["context"] for document in documents for paragraph in document["paragraphs"]]
 
 
-def worker(folder, texts, length):
+def worker(folder, texts, length, precision):
     """Ours, as a user writes it."""
+    import keras
+
     import keras_bert as kb
 
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     bert = kb.load(pathlib.Path(folder) / "model")
     bert.retune(max_length=length)
     texts = json.loads(pathlib.Path(texts).read_text())
@@ -75,11 +81,13 @@ def worker(folder, texts, length):
     )
 
 
-def server(folder, texts, clients):
+def server(folder, texts, clients, precision):
     """Ours, as a server runs it: the signature of texts, a text a request."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(pathlib.Path(folder) / "float32" / "1"))
+    if clients > 1:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    loaded = tf.saved_model.load(str(pathlib.Path(folder) / precision / "1"))
     answer, texts = loaded.signatures["serving_default"], json.loads(pathlib.Path(texts).read_text())
 
     def one(text):
@@ -92,20 +100,23 @@ def server(folder, texts, clients):
 
 
 def compare(given, name, folder, texts, clients):
-    where, length = repr(str(folder.absolute())), LENGTHS[name]
+    where, precision = repr(str(folder.absolute())), given.precision
+    kinds = ("pipeline", "onnx") if precision == "float32" else ("pipeline_bfloat16",)
     if clients:
-        call, kinds = f"server({where}, {str(texts)!r}, {clients})", ("onnx", "onnx_one_core", "pipeline")
-        work = f"serving, MiniLM, {COUNTS[name]} requests, {clients} at once, float32"
+        call = f"server({where}, {str(texts)!r}, {clients}, {precision!r})"
+        kinds += ("onnx_one_core",) if precision == "float32" else ()
+        work = f"serving, MiniLM, {COUNTS[name]} requests, {clients} at once, {precision}"
         command, unit = f"predict.py --texts {name} --clients {clients}", "requests/s"
     else:
-        call, kinds = f"worker({where}, {str(texts)!r}, {length})", ("pipeline", "onnx")
-        work = f"predict, MiniLM, {COUNTS[name]} texts of {name}, float32"
+        call = f"worker({where}, {str(texts)!r}, {LENGTHS[name]}, {precision!r})"
+        work = f"predict, MiniLM, {COUNTS[name]} texts of {name}, {precision}"
         command, unit = f"predict.py --texts {name}", "texts/s"
     ours = side_by_side.our_side(f"import tensorflow_text, predict; predict.{call}")
     peer = [given.peer_python, HERE / "predict_peers.py"]
-    peers = [Side(kind, [*peer, kind, folder, texts, length, clients]) for kind in kinds]
+    peers = [Side(kind, [*peer, kind, folder, texts, LENGTHS[name], clients]) for kind in kinds]
     expected = np.array(ours.ask("scores"))
-    side_by_side.check_scores(peers, expected, 1e-4, f"{name}, from ours")
+    side_by_side.check_scores(peers, expected, infer.LIMITS[precision], f"{name}, from ours")
+    command += "" if precision == "float32" else f" --precision {precision}"
     side_by_side.compare(given, work, ours, peers, command, unit, COUNTS[name])
 
 

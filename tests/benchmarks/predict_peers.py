@@ -1,6 +1,7 @@
 """The peers of predict.py: `python predict_peers.py KIND FOLDER TEXTS LENGTH CLIENTS`.
 
-KIND is pipeline, onnx or onnx_one_core. CLIENTS is 0 for batches, else as many threads ask, a text a call.
+KIND is pipeline, pipeline_bfloat16, onnx or onnx_one_core. CLIENTS is 0 for batches, else as many threads
+ask, a text a call.
 """
 
 import json
@@ -13,17 +14,24 @@ import side_by_side
 BATCH = 32
 
 
-def pipeline(folder, length):
+def pipeline(folder, length, dtype="float32"):
     """Hugging Face's pipeline, batched."""
     import transformers
 
-    answer = transformers.pipeline("text-classification", model=str(folder / "model"), top_k=None)
+    answer = transformers.pipeline(
+        "text-classification", model=str(folder / "model"), top_k=None, dtype=dtype
+    )
 
     def run(texts):
         rows = answer(texts, batch_size=BATCH, truncation=True, max_length=length)
         return [[each["score"] for each in sorted(row, key=lambda each: each["label"])] for row in rows]
 
     return run
+
+
+def pipeline_bfloat16(folder, length):
+    """The same in bfloat16."""
+    return pipeline(folder, length, "bfloat16")
 
 
 def onnx(folder, length, cores=None):
@@ -62,8 +70,8 @@ def onnx_one_core(folder, length):
 
 
 def main(kind, folder, texts, length, clients):
-    run = {"pipeline": pipeline, "onnx": onnx, "onnx_one_core": onnx_one_core}[kind]
-    run = run(pathlib.Path(folder), int(length))
+    kinds = (pipeline, pipeline_bfloat16, onnx, onnx_one_core)
+    run = {each.__name__: each for each in kinds}[kind](pathlib.Path(folder), int(length))
     texts = json.loads(pathlib.Path(texts).read_text())
 
     def every(_=None):

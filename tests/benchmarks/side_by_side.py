@@ -162,7 +162,7 @@ def compare(given, work, ours, peers, command, unit="", per_call=0):
         report(work, ours, peers, command, unit, per_call, given.notes)
 
 
-def report(work, ours, peers, command, unit, per_call, notes=False):
+def report(work, ours, peers, command, unit="", per_call=0, notes=False):
     """Prints ours beside every peer; with `notes` the best peer's line is appended to BUILD_NOTES' table.
 
     Args:
