@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class LayerNorm(keras.layers.LayerNormalization):
-    """Layer normalisation over the last axis, in float32 in every precision, with weights of float32.
+    """Layer normalisation over the last axis, in at least float32, with weights of at least float32.
 
         c = x - mean(x)
         y = c / sqrt(mean(c^2) + epsilon) * gamma + beta
@@ -31,7 +31,7 @@ class LayerNorm(keras.layers.LayerNormalization):
             self.dtype_policy = f"mixed_{policy.compute_dtype}"
 
     def call(self, inputs):
-        x = ops.cast(inputs, "float32")
+        x = ops.cast(inputs, keras.backend.result_type(self.compute_dtype, "float32"))
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         y = centred * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta

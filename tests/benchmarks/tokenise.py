@@ -171,7 +171,7 @@ def measure(kind: str, data: pathlib.Path, rounds: int, notes: bool) -> str:
         middle, low, high = side_by_side.ratio_to(sides[1], sides[0])
         lines.append(f"{ours} / {theirs}: {middle:.2f} ({low:.2f} to {high:.2f})")
         if notes and (ours, theirs) in NOTED:
-            work = f"tokenising, {kind}, {pieces / BATCH:.0f} pieces a text, one thread"
+            work = f"tokenising, {kind}, {pieces / BATCH:.0f} pieces a text, one thread, beside {theirs}"
             command = f"tokenise.py --kinds {kind}"
             side_by_side.report(work, sides[0], sides[1:], command, "texts/s", BATCH, notes=True)
     return "\n".join(lines)

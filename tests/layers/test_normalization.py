@@ -32,6 +32,14 @@ def test_weights_are_float32_in_every_precision(policy):
     assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="has no float64 unless it is asked for")
+def test_float64_loses_nothing():
+    x = np.random.default_rng(0).normal(size=(3, 8)) + 1e6
+    norm = LayerNorm(1e-12, dtype="float64")
+    exact = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+    np.testing.assert_allclose(norm(keras.ops.convert_to_tensor(x, "float64")), exact, rtol=0, atol=1e-8)
+
+
 def test_it_is_made_again_from_its_config():
     norm = LayerNorm(1e-7, name="norm")
     again = LayerNorm.from_config(norm.get_config())
