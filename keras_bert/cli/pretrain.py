@@ -130,7 +130,7 @@ def define_optimizer(values):
     flags.DEFINE_bool(
         "rematerialize",
         False,
-        "compute every block again on the way back: about half the memory, a third more time",
+        "compute every block again on the way back: about half the memory, slower",
         flag_values=values,
     )
     flags.DEFINE_bool(
