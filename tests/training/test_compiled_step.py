@@ -4,19 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_classifier import ROWS, model
 
 import keras_bert as kb
 from keras_bert.layers import compiled
 from keras_bert.training import model as module
 
-WORDS = "a film was warm dull play not good and so it goes".split()
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-ROWS = [
-    {"text": "a film", "label": "0"},
-    {"text": "a warm film was not so dull", "label": "1"},
-    {"text": "it goes", "label": "0"},
-    {"text": "so good and so warm it was", "label": "1"},
-]
 OPTIMIZERS = {
     "AdamW": lambda: kb.AdamW(kb.WarmupLinear(0.01, total_steps=9, warmup_steps=2), layer_decay=0.9),
     "AdamW with an average": lambda: kb.AdamW(0.01, use_ema=True, ema_momentum=0.9),
@@ -24,15 +17,6 @@ OPTIMIZERS = {
     "Lamb": lambda: kb.Lamb(0.01),
     "SGD": lambda: keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=0.5),
 }
-
-
-def model(dropout=0.0):
-    keras.utils.set_random_seed(0)
-    config = kb.BertConfig(
-        len(PIECES), 2, 2, 8, 16, dropout=dropout, attention_dropout=dropout, max_sequence_length=16,
-        initializer_range=0.3,
-    )  # fmt: skip
-    return kb.Bert.from_config(config, kb.Tokenizer(PIECES), "classification", labels=["0", "1"])
 
 
 def trained(monkeypatch, smallest, optimizer, dropout=0.0, steps=3, **settings):

@@ -6,35 +6,15 @@ import sys
 import keras
 import numpy as np
 import pytest
+from small_classifier import ROWS, model
 
-import keras_bert as kb
 from keras_bert.training import model as module
-
-PIECES = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    *"a film was warm dull play not good and so it".split(),
-]
-ROWS = [
-    {"text": "a film", "label": "0"},
-    {"text": "a warm film was not so dull", "label": "1"},
-    {"text": "so good and so warm it was", "label": "1"},
-    {"text": "dull", "label": "0"},
-]
 
 
 def trained(rematerialize, dropout=0.3, policy="float32", **settings):
     """The weights and the losses of three steps."""
-    keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
-    config = kb.BertConfig(
-        len(PIECES), 2, 2, 8, 16, dropout=dropout, attention_dropout=dropout, max_sequence_length=16,
-        initializer_range=0.3,
-    )  # fmt: skip
-    bert = kb.Bert.from_config(config, kb.Tokenizer(PIECES), "classification", labels=["0", "1"])
+    bert = model(dropout)
     bert.model.compile(keras.optimizers.SGD(0.1), rematerialize=rematerialize, **settings)
     history = bert.model.fit(bert.dataset(ROWS, 4).repeat(), epochs=3, steps_per_epoch=2, verbose=0)
     keras.config.set_dtype_policy("float32")
