@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from keras_bert.errors import MissingExtraError, UsageError
+from keras_bert.errors import MissingExtraError
+from keras_bert.text import in_graph_sequence as sequences
 from keras_bert.text.in_graph_offsets import (
     characters_before,
     letters_of,
@@ -20,7 +21,6 @@ from keras_bert.text.in_graph_offsets import (
     spread,
     utf16_offsets,
 )
-from keras_bert.text.in_graph_sequence import first_values, framed, numbered, truncated, windows_of
 from keras_bert.text.in_graph_spelling import Speller, check_sizes
 from keras_bert.text.sequence import check_stride, room_for_pieces
 from keras_bert.text.spelling import calm_characters, spelling_for
@@ -155,9 +155,12 @@ class InGraphTokenizer(tf.Module):
         parts = [ids_a] if ids_b is None else [ids_a, ids_b]
         max_length = self.max_length if max_length is None else max_length
         if max_length is not None:
-            parts = truncated(parts, room_for_pieces(max_length, is_pair=len(parts) == 2), truncation)
-        token_ids = framed(parts, self.cls_id, (self.sep_id, self.sep_id))
-        return token_ids, framed(numbered(parts), 0, (0, 1))
+            parts = sequences.truncated(
+                parts, room_for_pieces(max_length, is_pair=len(parts) == 2), truncation
+            )
+        frames = sequences.Frames(parts)
+        token_ids = frames([part.values for part in parts], self.cls_id, (self.sep_id, self.sep_id))
+        return token_ids, frames((0, 1)[: len(parts)], 0, (0, 1))
 
     def features(
         self,
@@ -177,13 +180,9 @@ class InGraphTokenizer(tf.Module):
         Returns:
             Dict of `token_ids`, `segment_ids`, `padding_mask`, int32 tensors [B, T].
         """
-        ids_b = None if text_pairs is None else self(text_pairs)
-        token_ids, segment_ids = self.pack(self(texts), ids_b, max_length, truncation)
-        return {
-            "token_ids": token_ids.to_tensor(self.pad_id),
-            "segment_ids": segment_ids.to_tensor(0),
-            "padding_mask": tf.ones_like(token_ids).to_tensor(0),
-        }
+        parts = [ids for (ids,) in self._pieces_of_all(texts, text_pairs, with_offsets=False)]
+        token_ids, segment_ids = self.pack(*parts, max_length=max_length, truncation=truncation)
+        return sequences.padded(token_ids, segment_ids, self.pad_id)
 
     def features_with_offsets(self, texts: tf.Tensor, max_length: int | None = None) -> dict[str, tf.Tensor]:
         """`features` of texts [B], and `starts` and `ends`, int32 [B, T] too: where each piece stands.
@@ -193,14 +192,11 @@ class InGraphTokenizer(tf.Module):
         ids, starts, ends = self.tokenize_with_offsets(texts)
         token_ids, segment_ids = self.pack(ids, max_length=max_length)
         room = token_ids.row_lengths() - 2
-        starts, ends = (framed([first_values(part, room)], 0, (0,)) for part in (starts, ends))
-        return {
-            "token_ids": token_ids.to_tensor(self.pad_id),
-            "segment_ids": segment_ids.to_tensor(0),
-            "padding_mask": tf.ones_like(token_ids).to_tensor(0),
-            "starts": starts.to_tensor(0),
-            "ends": ends.to_tensor(0),
-        }
+        starts, ends = (sequences.first_values(part, room) for part in (starts, ends))
+        frames = sequences.Frames([starts])
+        starts, ends = (frames([part.values], 0, (0,)) for part in (starts, ends))
+        made = sequences.padded(token_ids, segment_ids, self.pad_id)
+        return {**made, "starts": starts.to_tensor(0), "ends": ends.to_tensor(0)}
 
     def windows(
         self,
@@ -227,18 +223,23 @@ class InGraphTokenizer(tf.Module):
         """
         max_length = self.max_length if max_length is None else max_length
         check_stride(stride, max_length, is_pair=text_pairs is not None)
-        parts = [self.tokenize_with_offsets(part) for part in (texts, text_pairs) if part is not None]
-        return windows_of(parts, max_length, stride, self.cls_id, self.sep_id)
+        parts = self._pieces_of_all(texts, text_pairs, with_offsets=True)
+        return sequences.windows_of(parts, max_length, stride, self.cls_id, self.sep_id)
+
+    def _pieces_of_all(self, texts, text_pairs, with_offsets: bool) -> list[tuple[tf.RaggedTensor, ...]]:
+        """`_pieces` of the texts and of the pairs, if there are any, in one go."""
+        if text_pairs is None:
+            return [self._pieces(texts, with_offsets)]
+        texts, text_pairs = sequences.texts_tensor(texts), sequences.texts_tensor(text_pairs)
+        return sequences.parted(
+            self._pieces(tf.concat([texts, text_pairs], axis=0), with_offsets), tf.size(texts)
+        )
 
     # Its branches are tf.cond already; converting it took most of the time of tracing.
     @tf.autograph.experimental.do_not_convert
     def _pieces(self, texts, with_offsets: bool) -> tuple[tf.RaggedTensor, ...]:
         """(ids,) or (ids, starts, ends) of the bare pieces."""
-        texts = tf.convert_to_tensor(texts, tf.string)
-        if texts.shape.rank not in (1, None):
-            raise UsageError(
-                f"texts have the shape {texts.shape}", where="texts", expected="[B], one string a text"
-            )
+        texts = sequences.texts_tensor(texts)
         with tf.device("/CPU:0"):  # string operations exist nowhere else; no hopping to and fro
             if not self._is_ever_calm:
                 return self._spelt(texts, with_offsets)

@@ -2,22 +2,81 @@
 
 import tensorflow as tf
 
+from keras_bert.errors import UsageError
 from keras_bert.text.in_graph_offsets import spread
 from keras_bert.text.sequence import room_for_pieces, truncated_lengths, window_room
 
 
-def framed(parts, first: int, lasts: tuple[int, int]) -> tf.RaggedTensor:
-    """`first`, then every part with its `last` behind it, row by row."""
-    batch = parts[0].nrows()
-    sequence = [tf.fill([batch, 1], first)]
-    for part, last in zip(parts, lasts, strict=False):
-        sequence += [part, tf.fill([batch, 1], last)]
-    return tf.concat(sequence, axis=1)
+def texts_tensor(texts) -> tf.Tensor:
+    """A string tensor [B] of what should be one."""
+    texts = tf.convert_to_tensor(texts, tf.string)
+    if texts.shape.rank not in (1, None):
+        raise UsageError(
+            f"texts have the shape {texts.shape}", where="texts", expected="[B], one string a text"
+        )
+    return texts
 
 
-def numbered(parts) -> list[tf.RaggedTensor]:
-    """The parts with 0 for every value of the first and 1 for every value of the second."""
-    return [part.with_values(tf.fill(tf.shape(part.values), number)) for number, part in enumerate(parts)]
+class Frames:
+    """Where pieces and special tokens stand in sequences: `[CLS] A [SEP] (B [SEP])`.
+
+    Worked out once for everything that is laid out so: ids, segments, offsets. A concatenation of ragged
+    tensors does the same for each of them anew, in ten times as many operations.
+
+    Args:
+        parts: one or two ragged tensors [B, (P)]. The pieces of the texts.
+    """
+
+    def __init__(self, parts):
+        self._sizes = [tf.shape(part.values) for part in parts]
+        splits = [tf.cast(part.row_splits, tf.int32) for part in parts]
+        self._batch = tf.size(splits[0]) - 1
+        row_splits = tf.add_n(splits) + (len(parts) + 1) * tf.range(self._batch + 1)
+        self._row_splits = tf.cast(row_splits, tf.int64)
+        place = row_splits[:-1]  # of the next token of every row
+        self._places = [place]
+        for part, size, own in zip(parts, self._sizes, splits, strict=True):
+            place += 1
+            self._places.append(tf.range(size[0]) + spread(place - own[:-1], part.row_splits))
+            place += own[1:] - own[:-1]
+            self._places.append(place)
+
+    def __call__(self, values, first: int, lasts: tuple[int, int]) -> tf.RaggedTensor:
+        """`first`, then the values of every part with its `last` behind them, row by row.
+
+        Args:
+            values: of every part an int32 tensor [pieces], or an int that stands for every piece.
+            first: int.
+            lasts: (int, int). The second is for pairs.
+
+        Returns:
+            int32 ragged tensor [B, (T)].
+        """
+        tokens = [tf.fill([self._batch], first)]
+        for part, size, last in zip(values, self._sizes, lasts, strict=False):
+            tokens += [tf.fill(size, part) if isinstance(part, int) else part, tf.fill([self._batch], last)]
+        joined = tf.dynamic_stitch(self._places, tokens)
+        return tf.RaggedTensor.from_row_splits(joined, self._row_splits, validate=False)
+
+
+def padded(token_ids, segment_ids, pad_id: int) -> dict[str, tf.Tensor]:
+    """Sequences as the encoder reads them, as long as the longest."""
+    return {
+        "token_ids": token_ids.to_tensor(pad_id),
+        "segment_ids": segment_ids.to_tensor(0),
+        "padding_mask": tf.ones_like(token_ids).to_tensor(0),
+    }
+
+
+def parted(pieces, num_rows) -> list[tuple[tf.RaggedTensor, ...]]:
+    """Ragged tensors with the same rows, parted into those of the first rows and those of the rest."""
+    splits = pieces[0].row_splits
+    behind = splits[num_rows]
+    halves = (slice(None, behind), splits[: num_rows + 1]), (slice(behind, None), splits[num_rows:] - behind)
+    return [
+        tuple(tf.RaggedTensor.from_row_splits(p.values[half], rows, validate=False) for p in pieces)
+        for half, rows in halves
+    ]
 
 
 def truncated(parts, room: int, truncation: str) -> list[tf.RaggedTensor]:
@@ -48,18 +107,22 @@ def windows_of(parts, max_length: int, stride: int, cls_id: int, sep_id: int) ->
     row = spread(tf.range(tf.size(lengths)), row_splits)  # (W,)
     first_pieces = tf.ragged.range(counts).values * tf.gather(step, row)
     sizes = tf.minimum(tf.gather(room, row), tf.gather(lengths, row) - first_pieces)
-    long = [_slices(part, tf.gather(part.row_starts(), row) + first_pieces, sizes) for part in long]
+    stretches = [(long, tf.gather(long[0].row_starts(), row) + first_pieces, sizes)]
     if repeated:
-        kept = [tf.gather(_slices(part, part.row_starts(), repeated_kept), row) for part in repeated[0]]
-        ids, starts, ends = zip(kept, long, strict=True)
-    else:
-        ids, starts, ends = ([part] for part in long)
+        starts = tf.gather(repeated[0][0].row_starts(), row)
+        stretches.insert(0, (repeated[0], starts, tf.gather(repeated_kept, row)))
+    places = [tf.ragged.range(starts, starts + sizes) for _, starts, sizes in stretches]
+    ids, starts, ends = (
+        [tf.gather(part[which].values, at.values) for (part, *_), at in zip(stretches, places, strict=True)]
+        for which in range(3)
+    )
+    frames = Frames(places)
     return {
-        "token_ids": framed(ids, cls_id, (sep_id, sep_id)),
-        "segment_ids": framed(numbered(ids), 0, (0, 1)),
-        "sequence_ids": framed(numbered(ids), -1, (-1, -1)),
-        "starts": framed(starts, 0, (0, 0)),
-        "ends": framed(ends, 0, (0, 0)),
+        "token_ids": frames(ids, cls_id, (sep_id, sep_id)),
+        "segment_ids": frames((0, 1)[: len(parts)], 0, (0, 1)),
+        "sequence_ids": frames((0, 1)[: len(parts)], -1, (-1, -1)),
+        "starts": frames(starts, 0, (0, 0)),
+        "ends": frames(ends, 0, (0, 0)),
         "row": row,
     }
 

@@ -1,0 +1,91 @@
+"""The models of tasks.py, each used from nothing but its folder, in fresh processes.
+
+    python tests/benchmarks/tasks_folders.py --data=DATA --work=FOLDER [--only cola wnut] [--seed=0]
+
+FOLDER is that of tasks.py. For every run the texts of its evaluation file go as lines of JSON into
+`keras-bert predict`, and what it prints is scored here; `keras-bert export` writes a SavedModel, which a process
+with TensorFlow alone opens and answers the same rows with. The scores of both must be those that
+`keras-bert evaluate` gave after training.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import tasks
+import tasks_data
+
+import keras_bert as kb
+from keras_bert.data.pipeline import Rows, open_source
+
+VERB = pathlib.Path(sys.executable).with_name("keras-bert")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    done = {
+        row["run"]: row["scores"]
+        for row in tasks.read(given.work / "results.jsonl")
+        if (row["who"], row["seed"], tasks.precision(row)) == ("ours", given.seed, "float32")
+    }
+    differing = []
+    for name in given.only or done:
+        folder = given.work / "models" / f"{name}_{given.seed}"
+        source = tasks_data.files(given.data, given.work, name)["eval_file"]
+        main_score = tasks_data.MAIN.get(name, "accuracy")
+        scores = {
+            "evaluate": done[name][main_score],
+            "predict": predicted(folder, source)[main_score],
+            **served(folder, source, given.work / "served"),
+        }
+        print(name, main_score, *(f"{who} {score:.4f}" for who, score in scores.items()), flush=True)
+        if max(scores.values()) - min(scores.values()) > 1e-6:
+            differing.append(name)
+    if differing:
+        sys.exit(f"Not the scores of evaluate: {', '.join(differing)}")
+
+
+def predicted(folder, source) -> dict:
+    """The scores of what `keras-bert predict` answers to the texts alone."""
+    task = kb.load(folder).task
+    if not task.parts:
+        return scored(folder, source, task)
+    files = dict(part.split("=", 1) for part in source.split(","))
+    return task.scores_of_parts(
+        {part: scored(folder, file, task.parts[part], part) for part, file in files.items()}
+    )
+
+
+def scored(folder, file, task, part=None) -> dict:
+    rows = Rows(open_source(file, task), task)
+    gold = list(rows.checked())
+    columns = rows.texts_of(gold)
+    lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    printed = subprocess.run(
+        [VERB, "predict", f"--model_dir={folder}", "--input_file=-"], input="\n".join(lines), check=True,
+        stdout=subprocess.PIPE, text=True,
+    ).stdout  # fmt: skip
+    answers = [json.loads(line) for line in printed.splitlines()]
+    return task.scores(gold, [answer[part] for answer in answers] if part else answers)
+
+
+def served(folder, source, exported) -> dict:
+    """The main score of every SavedModel written, by what it was asked with: texts, or ids."""
+    shutil.rmtree(exported, ignore_errors=True)
+    command = [VERB, "export", f"--model_dir={folder}", f"--output_dir={exported}", f"--eval_file={source}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    [proof] = exported.rglob("proof.json")
+    rows = json.loads(proof.read_text())["artefacts"]
+    return {f"{row['artefact']}, {row['asked']}": row["score"] for row in rows}
+
+
+if __name__ == "__main__":
+    main()
