@@ -3,8 +3,8 @@
     python tests/benchmarks/tasks_folders.py --data=DATA --work=FOLDER [--only cola wnut] [--seed=0]
 
 FOLDER is that of tasks.py. For every run the texts of its evaluation file go as lines of JSON into
-`keras-bert predict`, and what it prints is scored here; `keras-bert export` writes a SavedModel, which a process
-with TensorFlow alone opens and answers the same rows with. The scores of both must be those that
+`keras-bert predict`, and what it prints is scored here; `keras-bert export` writes a SavedModel, which a
+process with TensorFlow alone opens and answers the same rows with. The scores of both must be those that
 `keras-bert evaluate` gave after training.
 """
 

@@ -72,6 +72,31 @@ def test_thresholds_are_tuned_and_raise_the_score():
     assert tuned.settings()["thresholds"] == tuned.thresholds
 
 
+def test_every_label_is_learnt_as_a_question_of_its_own():
+    task = MultiLabel(["a", "b", "c"])
+    keras.utils.set_random_seed(0)
+    model = task.head(kb.bert_encoder(CONFIG), CONFIG)
+    model.compile()
+    features = task.features({"text": tf.constant(["a warm film", "cold"])}, TOKENIZER.in_graph())
+    labels = np.array([[1, 0, 1], [0, 0, 1]])
+    logits = np.asarray(model(features))
+    report = model.evaluate(features, labels, verbose=0, return_dict=True)
+    right = np.where(labels, logits, -logits)
+    assert report["loss"] == pytest.approx(np.log1p(np.exp(-right)).mean(), rel=1e-5)
+    assert report["label_accuracy"] == pytest.approx((right > 0).mean())
+
+
+def test_several_labels_are_scored_together_and_one_by_one():
+    task = MultiLabel(["a", "b"])
+    gold = [{"labels": np.array(row)} for row in ([1, 0], [1, 1], [0, 1])]
+    answers = [{"labels": row} for row in (["a"], ["a"], ["a"])]
+    scores = task.scores(gold, answers)
+    assert scores["micro_f1"] == pytest.approx(4 / 7) and scores["exact_match"] == pytest.approx(1 / 3)
+    assert scores["types"]["a"] == pytest.approx({"precision": 2 / 3, "recall": 1, "f1": 0.8, "support": 2})
+    assert scores["types"]["b"]["support"] == 2 and scores["types"]["b"]["recall"] == 0
+    assert [task.badness(*pair) for pair in zip(gold, answers, strict=True)] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("thresholds", [[0.5], [0.5, 1.5], [0.5, float("nan")]])
 def test_thresholds_that_cannot_be_are_refused(thresholds):
     with pytest.raises(DataError, match="thresholds"):
@@ -118,13 +143,22 @@ def test_masks_are_found_in_their_order(fill_mask):
     assert fill_mask._count(features).numpy().tolist() == [2, 0, 1]
 
 
+def test_a_text_may_be_shorter_than_it_might_have_masks():
+    task = FillMask(max_masks=6)
+    task.prepare(TOKENIZER)
+    places = mask_features(task, ["[MASK]"])["mask_positions"].numpy()
+    assert places[0, 0] == 1 and places.max() == 2 and places.shape == (1, 6)
+
+
 def test_a_mask_is_answered_with_its_likeliest_pieces(fill_mask):
     features = mask_features(fill_mask, ["a [MASK] film was [MASK]", "a film"])
     logits = np.zeros((2, 3, len(PIECES)), "float32")
     logits[0, 0, PIECES.index("warm")], logits[0, 0, PIECES.index("cold")] = 5, 4
     logits[0, 1, PIECES.index("play")], logits[0, 1, PIECES.index("a")] = 5, 4
-    first, second = fill_mask.rows(numpy_of(fill_mask.answer(tf.constant(logits), features)))
+    answer = numpy_of(fill_mask.answer(tf.constant(logits), features))
+    first, second = fill_mask.rows(answer)
     assert first["pieces"] == [["warm", "cold"], ["play", "a"]] and second["pieces"] == []
+    assert not answer["scores"][0, 2].any() and not answer["piece_ids"][1].any()  # of no mask
     assert first["scores"][0][0] == pytest.approx(np.exp(5) / (np.exp(5) + np.exp(4) + 9), rel=1e-5)
 
 

@@ -41,8 +41,8 @@ def test_a_long_context_is_read_in_overlapping_windows(task):
     assert features["row"].numpy().tolist() == [0, 0, 0, 1]
 
 
-def targets_of(task, features, *answers):
-    rows = [task.check_row({"question": "who", "context": CONTEXT, "answers": a}, "") for a in answers]
+def targets_of(task, features, *answers, context=CONTEXT):
+    rows = [task.check_row({"question": "who", "context": context, "answers": a}, "") for a in answers]
     row = {name: tf.constant([r[name] for r in rows]) for name in ("answer_start", "answer_end")}
     [targets] = task.targets(row, features)
     return list(zip(targets[START].numpy().tolist(), targets[END].numpy().tolist(), strict=True))
@@ -62,6 +62,14 @@ def test_a_question_without_an_answer_points_at_cls_everywhere(task):
 def test_an_answer_that_no_window_holds_whole_points_at_cls(task):
     features = features_of(task, ("who", CONTEXT))
     assert targets_of(task, features, [{"text": "b c d e f", "start": 2}]) == [(0, 0)] * 3
+
+
+def test_a_piece_that_ends_where_the_answer_begins_is_not_of_it(task):
+    """Ideographs have no blank between them."""
+    tokenizer = kb.Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"谁 北 京 在 了".split()])
+    columns = {"question": tf.constant(["谁"]), "context": tf.constant(["在北京了"])}
+    features = task.features(columns, tokenizer.in_graph())
+    assert targets_of(task, features, [{"text": "北京", "start": 1}], context="在北京了") == [(4, 5)]
 
 
 def answers_of(task, start, end, features):
@@ -177,3 +185,16 @@ def test_the_rows_decide_about_unanswerable_questions_and_the_metric():
     assert settings(english) == {}
     assert settings(english, {**english, "answers": []}) == {"null_threshold": 0.0}
     assert settings({**english, "question": "谁是作者"}) == {"metric": "cmrc"}
+
+
+def test_chinese_answers_are_scored_by_characters_and_others_by_words():
+    gold, answers = [{"answers": [{"text": "北京大学", "start": 0}]}], [{"answer": "北京"}]
+    # CMRC's F1: the longest common substring has 2 of 2 and 2 of 4 characters.
+    assert QuestionAnswering(metric="cmrc").scores(gold, answers)["f1"] == pytest.approx(2 / 3)
+    assert QuestionAnswering().scores(gold, answers)["f1"] == 0.0
+
+
+def test_the_worst_answers_are_those_that_share_least_with_the_right_one():
+    gold = {"answers": [{"text": "warm film", "start": 0}]}
+    badness = [QuestionAnswering().badness(gold, {"answer": text}) for text in ("warm film", "film", "c")]
+    assert badness == pytest.approx([0, 1 / 3, 1])

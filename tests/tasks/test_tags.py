@@ -30,6 +30,11 @@ def test_tags_of_a_checkpoint_stay_in_their_order():
 
 def test_a_type_may_hold_a_dash():
     assert tags_of(["O", "B-X-ray", "I-X-ray"]).types == ("X-ray",)
+    assert tags_of(["X-ray"], "IO").types == ("X-ray",)
+
+
+def test_where_every_unit_has_a_type_none_is_outside():
+    assert tags_of(["a", "b"], "tags").outside == -1 and tags_of(["a", "b"], "IO").outside == 0
 
 
 def test_places_a_scheme_does_not_tell_apart_share_a_tag():
