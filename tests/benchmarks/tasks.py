@@ -1,14 +1,15 @@
 """Every task fine-tuned on real data by keras_bert and by Hugging Face/torch, the same recipe.
 
     python tests/benchmarks/tasks.py --data=DATA --work=FOLDER [--only cola wnut] [--seeds 0 1 2]
-        [--peer_python=TORCH_ENV/bin/python] [--precision float32] [--notes]
+        [--peer_python=TORCH_ENV/bin/python] [--precision float32] [--num_train_epochs=1] [--notes]
 
 DATA is the folder of real data. MiniLM is the encoder, of Chinese tasks SimBERT-tiny, both from their
 packages on PyPI. Batch 32 (question answering 16), peak rate 5e-5, epochs as `tasks_data.RUNS` says, 10 %
 warm-up then linear to 0, weight decay 0.01, gradient norm 1. One line of JSON is appended to
 FOLDER/results.jsonl for every finished run, and a run that is already there is not repeated: start it again
 to go on. The torch runs need an environment of their own, see requirements-torch.txt. Seconds are those of
-the whole process, from its start to its answers. `--report` prints the table, `--notes` appends what both
+the whole process, from its start to its answers; for these alone `--num_train_epochs` shortens a run, with
+which its start weighs more. `--report` prints the table, `--notes` appends what both
 sides ran to BUILD_NOTES' table of speed.
 """
 
@@ -33,6 +34,7 @@ def main():
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--peer_python")
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
+    parser.add_argument("--num_train_epochs", type=int)
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--notes", action="store_true")
     given = parser.parse_args()
@@ -42,8 +44,9 @@ def main():
         for seed in given.seeds:
             for name in given.only:
                 for who in ("ours", *(["torch"] if given.peer_python and has_peer(name) else [])):
-                    if not any(same(row, name, who, seed, given.precision) for row in read(results)):
-                        row = {"run": name, "who": who, "seed": seed, "precision": given.precision}
+                    row = {"run": name, "who": who, "seed": seed, "precision": given.precision}
+                    row["num_train_epochs"] = given.num_train_epochs or epochs({"run": name})
+                    if not any(setting(found) == setting(row) for found in read(results)):
                         row |= run(given, name, who, seed)
                         with results.open("a") as file:
                             file.write(json.dumps(row) + "\n")
@@ -57,8 +60,13 @@ def has_peer(name) -> bool:
     return name not in tasks_data.WITHOUT_PEER
 
 
-def same(row, name, who, seed, of) -> bool:
-    return (row["run"], row["who"], row["seed"], precision(row)) == (name, who, seed, of)
+def setting(row) -> tuple:
+    """What a run is known by."""
+    return row["run"], row["who"], row["seed"], precision(row), epochs(row)
+
+
+def epochs(row) -> int:
+    return row.get("num_train_epochs", tasks_data.RUNS[row["run"]]["num_train_epochs"])
 
 
 def precision(row) -> str:
@@ -72,15 +80,18 @@ def read(path) -> list:
 def run(given, name, who, seed) -> dict:
     """One run in a process of its own: {"scores", "seconds"}."""
     files = tasks_data.files(given.data, given.work, name)
+    recipe = {**tasks_data.recipe(name), "precision": given.precision}
+    if given.num_train_epochs:
+        recipe["num_train_epochs"] = given.num_train_epochs
     if who == "ours":
         ending = "" if given.precision == "float32" else f"_{given.precision}"
-        return ours(given.work / "models" / f"{name}_{seed}{ending}", files, name, seed, given.precision)
+        ending += f"_{given.num_train_epochs}_epochs" if given.num_train_epochs else ""
+        return ours(given.work / "models" / f"{name}_{seed}{ending}", files, recipe, seed)
     answers = given.work / f"{name}_{seed}_torch.json"
     job = {
         **files,
-        **tasks_data.recipe(name),
+        **recipe,
         "seed": seed,
-        "precision": given.precision,
         "rows": str(rows_for_torch(given.work, files, name)),
     }
     started = time.perf_counter()
@@ -92,13 +103,10 @@ def run(given, name, who, seed) -> dict:
     return {"scores": scores, "seconds": seconds, "fit_seconds": found["seconds"]}
 
 
-def ours(folder, files, name, seed, precision) -> dict:
+def ours(folder, files, recipe, seed) -> dict:
     """`keras-bert finetune`, then `evaluate`."""
     verb = pathlib.Path(sys.executable).with_name("keras-bert")
-    flags = {
-        **files, **tasks_data.recipe(name), "random_seed": seed, "output_dir": folder, "keep_best": "false",
-        "precision": precision,
-    }  # fmt: skip
+    flags = {**files, **recipe, "random_seed": seed, "output_dir": folder, "keep_best": "false"}
     started = time.perf_counter()
     command = [verb, "finetune", *(f"--{key}={value}" for key, value in flags.items())]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -144,8 +152,9 @@ def rows_for_torch(work, files, name):
 
 def report(rows):
     print(f"{'run':22} {'who':6} seeds  mean of the main score, and of each seed; seconds")
-    for name, who, of in dict.fromkeys((row["run"], row["who"], precision(row)) for row in rows):
-        own = [row for row in rows if (row["run"], row["who"], precision(row)) == (name, who, of)]
+    kinds = dict.fromkeys((row["run"], row["who"], precision(row), epochs(row)) for row in rows)
+    for name, who, of, count in kinds:
+        own = [r for r in rows if (r["run"], r["who"], precision(r), epochs(r)) == (name, who, of, count)]
         main = tasks_data.MAIN.get(name, "accuracy")
         values = [row["scores"][main] for row in own]
         seconds = sum(row["seconds"] for row in own) / len(own)
@@ -153,14 +162,21 @@ def report(rows):
         interval = own[0]["scores"].get("interval")
         bounds = f"  [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
         mean = sum(values) / len(values)
-        print(f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {seconds:.0f} s, {of}")
+        print(
+            f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {seconds:.0f} s, {count} epochs, {of}"
+        )
 
 
 def note_speed(given, rows):
     """Whole runs that both sides have, seed by seed, into the table of speed."""
     for name in given.only:
+        count = given.num_train_epochs or epochs({"run": name})
         own, theirs = (
-            {row["seed"]: row["seconds"] for row in rows if (row["run"], row["who"]) == (name, who)}
+            {
+                row["seed"]: row["seconds"]
+                for row in rows
+                if (row["run"], row["who"], epochs(row)) == (name, who, count)
+            }
             for who in ("ours", "torch")
         )
         seeds = [seed for seed in given.seeds if seed in own and seed in theirs]
@@ -171,8 +187,10 @@ def note_speed(given, rows):
             for who, found in (("keras_bert", own), ("torch", theirs))
         )
         of = given.precision.removeprefix("mixed_")
-        work = f"fine-tuning {name}, the whole process, {of}, {len(seeds)} seeds"
+        work = f"fine-tuning {name}, the whole process, {count} epochs, {of}, {len(seeds)} seeds"
         command = f"tasks.py --only {name} --seeds {' '.join(map(str, seeds))} --precision {given.precision}"
+        if given.num_train_epochs:
+            command += f" --num_train_epochs {given.num_train_epochs}"
         side_by_side.report(work, ours, [torch], command, "runs an hour", 3600, notes=True)
 
 

@@ -35,6 +35,7 @@ def main():
         row["run"]: row["scores"]
         for row in tasks.read(given.work / "results.jsonl")
         if (row["who"], row["seed"], tasks.precision(row)) == ("ours", given.seed, "float32")
+        and tasks.epochs(row) == tasks.epochs({"run": row["run"]})
     }
     differing = []
     for name in given.only or done:
