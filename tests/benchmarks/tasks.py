@@ -162,9 +162,8 @@ def report(rows):
         interval = own[0]["scores"].get("interval")
         bounds = f"  [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
         mean = sum(values) / len(values)
-        print(
-            f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {seconds:.0f} s, {count} epochs, {of}"
-        )
+        ran = f"{seconds:.0f} s, {count} epochs, {of}"
+        print(f"{name:22} {who:6} {len(own):5}  {mean:.4f}  {each}{bounds}  {ran}")
 
 
 def note_speed(given, rows):
