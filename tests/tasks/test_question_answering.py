@@ -192,9 +192,3 @@ def test_chinese_answers_are_scored_by_characters_and_others_by_words():
     # CMRC's F1: the longest common substring has 2 of 2 and 2 of 4 characters.
     assert QuestionAnswering(metric="cmrc").scores(gold, answers)["f1"] == pytest.approx(2 / 3)
     assert QuestionAnswering().scores(gold, answers)["f1"] == 0.0
-
-
-def test_the_worst_answers_are_those_that_share_least_with_the_right_one():
-    gold = {"answers": [{"text": "warm film", "start": 0}]}
-    badness = [QuestionAnswering().badness(gold, {"answer": text}) for text in ("warm film", "film", "c")]
-    assert badness == pytest.approx([0, 1 / 3, 1])
