@@ -24,6 +24,7 @@ import side_by_side
 import tasks_data
 
 HERE = pathlib.Path(__file__).parent
+VERB = pathlib.Path(sys.executable).with_name("keras-bert")
 
 
 def main():
@@ -105,15 +106,19 @@ def run(given, name, who, seed) -> dict:
 
 def ours(folder, files, recipe, seed) -> dict:
     """`keras-bert finetune`, then `evaluate`."""
-    verb = pathlib.Path(sys.executable).with_name("keras-bert")
     flags = {**files, **recipe, "random_seed": seed, "output_dir": folder, "keep_best": "false"}
     started = time.perf_counter()
-    command = [verb, "finetune", *(f"--{key}={value}" for key, value in flags.items())]
+    command = [VERB, "finetune", *(f"--{key}={value}" for key, value in flags.items())]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - started
-    command = [verb, "evaluate", f"--model_dir={folder}", f"--input_file={files['eval_file']}"]
+    return {"scores": evaluated(folder, files["eval_file"]), "seconds": seconds}
+
+
+def evaluated(folder, source) -> dict:
+    """What `keras-bert evaluate` says of a folder, in a process of its own."""
+    command = [VERB, "evaluate", f"--model_dir={folder}", f"--input_file={source}"]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {"scores": json.loads(printed.splitlines()[-1]), "seconds": seconds}
+    return json.loads(printed.splitlines()[-1])
 
 
 def task_and_gold(files, name, file="eval_file"):

@@ -4,8 +4,9 @@
 
 FOLDER is that of tasks.py. For every run the texts of its evaluation file go as lines of JSON into
 `keras-bert predict`, and what it prints is scored here; `keras-bert export` writes a SavedModel, which a
-process with TensorFlow alone opens and answers the same rows with. The scores of both must be those that
-`keras-bert evaluate` gave after training.
+process with TensorFlow alone opens and answers the same rows with. The scores of both must be those of
+`keras-bert evaluate`. A run that is not in FOLDER is made first, in one pass over its evaluation file: what
+is tried here is the folder, not how good its answers are.
 """
 
 import argparse
@@ -21,8 +22,6 @@ import tasks_data
 import keras_bert as kb
 from keras_bert.data.pipeline import Rows, open_source
 
-VERB = pathlib.Path(sys.executable).with_name("keras-bert")
-
 
 def main():
     parser = argparse.ArgumentParser()
@@ -31,21 +30,20 @@ def main():
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    done = {
-        row["run"]: row["scores"]
-        for row in tasks.read(given.work / "results.jsonl")
-        if (row["who"], row["seed"], tasks.precision(row)) == ("ours", given.seed, "float32")
-        and tasks.epochs(row) == tasks.epochs({"run": row["run"]})
-    }
     differing = []
-    for name in given.only or done:
+    for name in given.only or tasks_data.RUNS:
+        files = tasks_data.files(given.data, given.work, name)
         folder = given.work / "models" / f"{name}_{given.seed}"
-        source = tasks_data.files(given.data, given.work, name)["eval_file"]
+        if not folder.exists():
+            folder = given.work / "models" / f"{name}_quick"
+        if not folder.exists():
+            quick = {**files, "train_file": files["eval_file"]}
+            tasks.ours(folder, quick, {**tasks_data.recipe(name), "num_train_epochs": 1}, given.seed)
         main_score = tasks_data.MAIN.get(name, "accuracy")
         scores = {
-            "evaluate": done[name][main_score],
-            "predict": predicted(folder, source)[main_score],
-            **served(folder, source, given.work / "served"),
+            "evaluate": tasks.evaluated(folder, files["eval_file"])[main_score],
+            "predict": predicted(folder, files["eval_file"])[main_score],
+            **served(folder, files["eval_file"], given.work / "served"),
         }
         print(name, main_score, *(f"{who} {score:.4f}" for who, score in scores.items()), flush=True)
         if max(scores.values()) - min(scores.values()) > 1e-6:
@@ -70,10 +68,10 @@ def scored(folder, file, task, part=None) -> dict:
     gold = list(rows.checked())
     columns = rows.texts_of(gold)
     lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    command = [tasks.VERB, "predict", f"--model_dir={folder}", "--input_file=-"]
     printed = subprocess.run(
-        [VERB, "predict", f"--model_dir={folder}", "--input_file=-"], input="\n".join(lines), check=True,
-        stdout=subprocess.PIPE, text=True,
-    ).stdout  # fmt: skip
+        command, input="\n".join(lines), check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     answers = [json.loads(line) for line in printed.splitlines()]
     return task.scores(gold, [answer[part] for answer in answers] if part else answers)
 
@@ -81,7 +79,13 @@ def scored(folder, file, task, part=None) -> dict:
 def served(folder, source, exported) -> dict:
     """The main score of every SavedModel written, by what it was asked with: texts, or ids."""
     shutil.rmtree(exported, ignore_errors=True)
-    command = [VERB, "export", f"--model_dir={folder}", f"--output_dir={exported}", f"--eval_file={source}"]
+    command = [
+        tasks.VERB,
+        "export",
+        f"--model_dir={folder}",
+        f"--output_dir={exported}",
+        f"--eval_file={source}",
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     [proof] = exported.rglob("proof.json")
     rows = json.loads(proof.read_text())["artefacts"]
