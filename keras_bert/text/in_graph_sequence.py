@@ -21,7 +21,7 @@ class Frames:
     """Where pieces and special tokens stand in sequences: `[CLS] A [SEP] (B [SEP])`.
 
     Worked out once for everything that is laid out so: ids, segments, offsets. A concatenation of ragged
-    tensors does the same for each of them anew, in ten times as many operations.
+    tensors does the same for each of them anew, in four times as many operations.
 
     Args:
         parts: one or two ragged tensors [B, (P)]. The pieces of the texts.
