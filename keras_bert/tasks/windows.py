@@ -5,6 +5,7 @@ Letters: B rows, W windows of all rows, T tokens, L tokens of a whole text.
 
 import tensorflow as tf
 
+from keras_bert.text.in_graph_sequence import padded
 from keras_bert.text.sequence import room_for_pieces
 
 
@@ -18,11 +19,8 @@ def window_features(texts, text_pair, tokenizer, max_length, stride) -> dict:
         max_length, stride: int. Of a window, and pieces from one to the next.
     """
     windows = tokenizer.windows(texts, text_pair, max_length=max_length, stride=stride)
-    ids = windows["token_ids"]
     return {
-        "token_ids": ids.to_tensor(tokenizer.pad_id),
-        "segment_ids": windows["segment_ids"].to_tensor(0),
-        "padding_mask": tf.ones_like(ids).to_tensor(0),
+        **padded(windows["token_ids"], windows["segment_ids"], tokenizer.pad_id),
         "starts": windows["starts"].to_tensor(0),
         "ends": windows["ends"].to_tensor(0),
         "sequence_ids": windows["sequence_ids"].to_tensor(-1),

@@ -22,7 +22,7 @@ from keras_bert.text.in_graph_offsets import (
     utf16_offsets,
 )
 from keras_bert.text.in_graph_spelling import Speller, check_sizes
-from keras_bert.text.sequence import check_stride, room_for_pieces
+from keras_bert.text.sequence import check_stride
 from keras_bert.text.spelling import calm_characters, spelling_for
 from keras_bert.text.wordpiece import MAX_WORD_LENGTH
 
@@ -154,13 +154,10 @@ class InGraphTokenizer(tf.Module):
         """
         parts = [ids_a] if ids_b is None else [ids_a, ids_b]
         max_length = self.max_length if max_length is None else max_length
-        if max_length is not None:
-            parts = sequences.truncated(
-                parts, room_for_pieces(max_length, is_pair=len(parts) == 2), truncation
-            )
+        parts = sequences.truncated(parts, max_length, truncation)
         frames = sequences.Frames(parts)
         token_ids = frames([part.values for part in parts], self.cls_id, (self.sep_id, self.sep_id))
-        return token_ids, frames((0, 1)[: len(parts)], 0, (0, 1))
+        return token_ids, frames((0, 1), 0, (0, 1))
 
     def features(
         self,
@@ -189,13 +186,13 @@ class InGraphTokenizer(tf.Module):
 
         These count code points and are 0 for special tokens and padding.
         """
-        ids, starts, ends = self.tokenize_with_offsets(texts)
-        token_ids, segment_ids = self.pack(ids, max_length=max_length)
-        room = token_ids.row_lengths() - 2
-        starts, ends = (sequences.first_values(part, room) for part in (starts, ends))
-        frames = sequences.Frames([starts])
+        max_length = self.max_length if max_length is None else max_length
+        pieces = self.tokenize_with_offsets(texts)
+        [ids], [starts], [ends] = (sequences.truncated([part], max_length) for part in pieces)
+        frames = sequences.Frames([ids])
         starts, ends = (frames([part.values], 0, (0,)) for part in (starts, ends))
-        made = sequences.padded(token_ids, segment_ids, self.pad_id)
+        token_ids = frames([ids.values], self.cls_id, (self.sep_id,))
+        made = sequences.padded(token_ids, frames((0,), 0, (0,)), self.pad_id)
         return {**made, "starts": starts.to_tensor(0), "ends": ends.to_tensor(0)}
 
     def windows(

@@ -41,13 +41,13 @@ class Frames:
             place += own[1:] - own[:-1]
             self._places.append(place)
 
-    def __call__(self, values, first: int, lasts: tuple[int, int]) -> tf.RaggedTensor:
+    def __call__(self, values, first: int, lasts: tuple[int, ...]) -> tf.RaggedTensor:
         """`first`, then the values of every part with its `last` behind them, row by row.
 
         Args:
             values: of every part an int32 tensor [pieces], or an int that stands for every piece.
             first: int.
-            lasts: (int, int). The second is for pairs.
+            lasts: of every part an int. What is given for a second part is not used where there is none.
 
         Returns:
             int32 ragged tensor [B, (T)].
@@ -79,19 +79,17 @@ def parted(pieces, num_rows) -> list[tuple[tf.RaggedTensor, ...]]:
     ]
 
 
-def truncated(parts, room: int, truncation: str) -> list[tf.RaggedTensor]:
-    """One or two texts' pieces, cut so that they fit together, row by row."""
+def truncated(parts, max_length: int | None, truncation: str = "longest_first") -> list[tf.RaggedTensor]:
+    """One or two texts' pieces, cut so that their sequence fits, row by row; None cuts nothing."""
+    if max_length is None:
+        return parts
+    room = room_for_pieces(max_length, is_pair=len(parts) == 2)
     lengths = [ids.row_lengths() for ids in parts]
     if len(parts) == 1:
         kept = [tf.minimum(lengths[0], room)]
     else:
         kept = truncated_lengths(*lengths, room, truncation, tf.minimum, tf.maximum)
     return [_slices(ids, ids.row_starts(), length) for ids, length in zip(parts, kept, strict=True)]
-
-
-def first_values(ragged, counts) -> tf.RaggedTensor:
-    """The first so many values of every row."""
-    return _slices(ragged, ragged.row_starts(), counts)
 
 
 def windows_of(parts, max_length: int, stride: int, cls_id: int, sep_id: int) -> dict:
@@ -119,8 +117,8 @@ def windows_of(parts, max_length: int, stride: int, cls_id: int, sep_id: int) ->
     frames = Frames(places)
     return {
         "token_ids": frames(ids, cls_id, (sep_id, sep_id)),
-        "segment_ids": frames((0, 1)[: len(parts)], 0, (0, 1)),
-        "sequence_ids": frames((0, 1)[: len(parts)], -1, (-1, -1)),
+        "segment_ids": frames((0, 1), 0, (0, 1)),
+        "sequence_ids": frames((0, 1), -1, (-1, -1)),
         "starts": frames(starts, 0, (0, 0)),
         "ends": frames(ends, 0, (0, 0)),
         "row": row,

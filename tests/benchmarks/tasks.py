@@ -46,7 +46,7 @@ def main():
             for name in given.only:
                 for who in ("ours", *(["torch"] if given.peer_python and has_peer(name) else [])):
                     row = {"run": name, "who": who, "seed": seed, "precision": given.precision}
-                    row["num_train_epochs"] = given.num_train_epochs or epochs({"run": name})
+                    row["num_train_epochs"] = recipe(given, name)["num_train_epochs"]
                     if not any(setting(found) == setting(row) for found in read(results)):
                         row |= run(given, name, who, seed)
                         with results.open("a") as file:
@@ -81,17 +81,15 @@ def read(path) -> list:
 def run(given, name, who, seed) -> dict:
     """One run in a process of its own: {"scores", "seconds"}."""
     files = tasks_data.files(given.data, given.work, name)
-    recipe = {**tasks_data.recipe(name), "precision": given.precision}
-    if given.num_train_epochs:
-        recipe["num_train_epochs"] = given.num_train_epochs
+    flags = recipe(given, name)
     if who == "ours":
         ending = "" if given.precision == "float32" else f"_{given.precision}"
         ending += f"_{given.num_train_epochs}_epochs" if given.num_train_epochs else ""
-        return ours(given.work / "models" / f"{name}_{seed}{ending}", files, recipe, seed)
+        return ours(given.work / "models" / f"{name}_{seed}{ending}", files, flags, seed)
     answers = given.work / f"{name}_{seed}_torch.json"
     job = {
         **files,
-        **recipe,
+        **flags,
         "seed": seed,
         "rows": str(rows_for_torch(given.work, files, name)),
     }
@@ -102,6 +100,12 @@ def run(given, name, who, seed) -> dict:
     task, gold = task_and_gold(files, name)
     scores = task.scores(gold, found["answers"])
     return {"scores": scores, "seconds": seconds, "fit_seconds": found["seconds"]}
+
+
+def recipe(given, name) -> dict:
+    """The flags of a run, as this call of the script wants them."""
+    flags = {**tasks_data.recipe(name), "precision": given.precision}
+    return {**flags, "num_train_epochs": given.num_train_epochs or flags["num_train_epochs"]}
 
 
 def ours(folder, files, recipe, seed) -> dict:
@@ -126,9 +130,18 @@ def task_and_gold(files, name, file="eval_file"):
     from keras_bert.data.pipeline import Rows, open_source
     from keras_bert.tasks import task_class
 
-    kind = task_class(tasks_data.RUNS[name]["task"])
-    task = kind(**kind.settings_from_rows(open_source(files["train_file"], kind)()))
+    kind = tasks_data.RUNS[name]["task"]
+    task = task_class(kind)(**from_rows(kind, files["train_file"]))
     return task, list(Rows(open_source(files[file], task), task).checked())
+
+
+def from_rows(task, source) -> dict:
+    """The settings of a task that a file decides."""
+    from keras_bert.data.pipeline import open_source
+    from keras_bert.tasks import task_class
+
+    kind = task_class(task)
+    return kind.settings_from_rows(open_source(source, kind)())
 
 
 def rows_for_torch(work, files, name):
@@ -174,7 +187,7 @@ def report(rows):
 def note_speed(given, rows):
     """Whole runs that both sides have, seed by seed, into the table of speed."""
     for name in given.only:
-        count = given.num_train_epochs or epochs({"run": name})
+        count = recipe(given, name)["num_train_epochs"]
         own, theirs = (
             {
                 row["seed"]: row["seconds"]

@@ -21,7 +21,6 @@ import tasks_data
 
 import keras_bert as kb
 from keras_bert.data.pipeline import Rows, open_source
-from keras_bert.tasks import task_class
 
 STEPS, RATE = 30, 5e-4
 
@@ -34,9 +33,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     differing = []
-    for name in given.only or [
-        name for name in tasks_data.RUNS if tasks_data.RUNS[name].get("model") != "random"
-    ]:
+    with_encoder = [name for name, run in tasks_data.RUNS.items() if run.get("model") != "random"]
+    for name in given.only or with_encoder:
         files = tasks_data.files(given.data, given.work, name)
         folder = given.work / "models" / f"{name}_{given.seed}"
         if not folder.exists():
@@ -62,26 +60,22 @@ def barely_taught(name, files):
     """A model of the run's encoder and task, after a few steps on its training file."""
     recipe, source = tasks_data.RUNS[name], files["train_file"]
     settings = dict(recipe.get("task_settings", {}))
-    settings |= {
-        new: recipe[old] for old, new in (("crf", "crf"), ("max_seq_length", "max_length")) if old in recipe
-    }
+    if "max_seq_length" in recipe:
+        settings["max_length"] = recipe["max_seq_length"]
+    if "crf" in recipe:
+        settings["crf"] = True
     if "parts" in settings:
         source = dict(part.split("=", 1) for part in source.split(","))
+        parts = settings["parts"].items()
         settings["parts"] = {
-            part: {**from_rows(one["name"], source[part]), **one} for part, one in settings["parts"].items()
+            part: {**tasks.from_rows(one["name"], source[part]), **one} for part, one in parts
         }
     else:
-        settings = {**from_rows(recipe["task"], source), **settings}
+        settings = {**tasks.from_rows(recipe["task"], source), **settings}
     bert = kb.load(files["model_dir"], recipe["task"], **settings)
     bert.model.compile(optimizer=kb.AdamW(RATE))
     bert.model.fit(bert.dataset(source, 16, training=True).take(STEPS), verbose=0)
     return bert
-
-
-def from_rows(task, source) -> dict:
-    """The settings that a file decides."""
-    kind = task_class(task)
-    return kind.settings_from_rows(open_source(source, kind)())
 
 
 def predicted(folder, source) -> dict:
