@@ -8,6 +8,7 @@ from keras import ops
 from keras_bert.errors import UsageError
 from keras_bert.layers.encoder_block import EncoderBlock
 from keras_bert.training.losses import GlobalMean, RowLoss
+from keras_bert.training.memory import keep_freed_blocks
 from keras_bert.training.regularisers import check_regularisers
 
 if keras.backend.backend() == "tensorflow":
@@ -107,6 +108,8 @@ class BertModel(DistributedModel):
         # XLA has no shapes for it, and masks by record no rows.
         self.leaves_padding_out = not jit_compile and not dropout_by_record
         self.compiles_parts = self.leaves_padding_out and corrected and self._is_worth_compiling()
+        if corrected and self.count_params() >= _WORTH_COMPILING:
+            keep_freed_blocks()
         with self.distribute_strategy.scope() if corrected else contextlib.nullcontext():
             if optimizer is None:
                 from keras_bert.training.optimizer import AdamW
