@@ -20,8 +20,8 @@ def keep_freed_blocks() -> bool:
     """Has glibc's malloc keep, for the rest of the process, what is freed; returns whether it does.
 
     The process stays as large as its largest step was, and a sixth to a half larger than it would have
-    become. Nothing happens where the user has set how malloc maps and trims (`MALLOC_TRIM_THRESHOLD_=131072`,
-    glibc's own value, is such a setting), and on systems without glibc.
+    become. Nothing happens where the user has set how malloc maps and trims (`GLIBC_TUNABLES=`, empty, leaves
+    all as it is), and on systems without glibc.
     Reference: mallopt(3).
     """
     if sys.platform != "linux" or any(name in os.environ for name in _SETTINGS):
