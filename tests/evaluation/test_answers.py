@@ -154,3 +154,16 @@ def test_every_question_needs_one_prediction(score, gold, predictions):
 def test_every_question_needs_one_null_score(nulls):
     with pytest.raises(ValueError, match="one finite number a question. Received: shape"):
         best_null_threshold([["a"], []], ["a", "b"], nulls)
+
+
+@pytest.mark.parametrize("scores", [answers.squad_scores, answers.cmrc_scores])
+def test_what_the_bootstrap_draws_again_is_not_computed_again(monkeypatch, scores):
+    gold, predictions = [["einmal gezaehlt", "zweimal"]], ["nur einmal"]
+    first = scores(gold, predictions)
+
+    def computed(*words):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(answers, "Counter", computed)
+    monkeypatch.setattr(answers, "_cmrc_parts", computed)
+    assert scores(gold * 3, predictions * 3) == first
