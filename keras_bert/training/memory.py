@@ -19,7 +19,7 @@ _SETTINGS = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOL
 def keep_freed_blocks() -> bool:
     """Has glibc's malloc keep, for the rest of the process, what is freed; returns whether it does.
 
-    The process stays as large as its largest step was, and a sixth to a half larger than it would have
+    The process stays as large as its largest step was, and an eighth to a half larger than it would have
     become. Nothing happens where the user has set how malloc maps and trims (`GLIBC_TUNABLES=`, empty, leaves
     all as it is), and on systems without glibc.
     Reference: mallopt(3).
