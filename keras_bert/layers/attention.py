@@ -2,7 +2,6 @@
 
 import contextlib
 import contextvars
-import math
 
 import keras
 from keras import ops
@@ -133,16 +132,14 @@ class SelfAttention(keras.layers.Layer):
             return self.output_projection(ops.reshape(mixed, ops.shape(inputs)))  # (B, T, D)
         tokens = tokens_of(padding_mask)
         query, key, value = self._heads(inputs, tokens)
-        probabilities = kernels.attention_probabilities(
-            self._products(query, key), _bias_or_none(tokens.mask), self.dropout_layer, training
-        )  # (B, N, T, S)
-        mixed = tokens.merged(ops.matmul(probabilities, value))
-        return tokens.scatter(self.output_projection(mixed))  # (B, T, D)
+        bias = _bias_or_none(tokens.mask)
+        mixed = kernels.attention(query, key, value, bias, self.dropout_layer, training)  # (B, N, T, H)
+        return tokens.scatter(self.output_projection(tokens.merged(mixed)))  # (B, T, D)
 
     def scores(self, inputs, padding_mask=None):
         """The attention probabilities, float32 tensor (B, N, T, S); every row sums to 1."""
         query, key, _ = self._heads(inputs, tokens_of(None))
-        return kernels.softmax(self._products(query, key), _bias_or_none(padding_mask))
+        return kernels.softmax(kernels.attention_scores(query, key), _bias_or_none(padding_mask))
 
     def _heads(self, inputs, tokens):
         """Query, key and value, 3 x (B, N, T, H)."""
@@ -158,12 +155,6 @@ class SelfAttention(keras.layers.Layer):
         columns = ops.split(self.query_key_value.kernel, 3, axis=-1)  # 3 x (D, D)
         biases = ops.split(self.query_key_value.bias, 3)  # 3 x (D,)
         return [ops.reshape(ops.matmul(flat, c) + b, shape) for c, b in zip(columns, biases, strict=True)]
-
-    def _products(self, query, key):
-        """query @ key^T / sqrt(H), float tensor (B, N, T, S)."""
-        # Scaling the query costs T*H multiplications a head, scaling the scores T*S.
-        query = query * (1.0 / math.sqrt(self.head_dim))
-        return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
 
     def compute_output_shape(self, inputs_shape, padding_mask_shape=None):
         return inputs_shape

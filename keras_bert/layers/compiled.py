@@ -10,6 +10,7 @@ Compiled for every new shape: callers see to it that shapes repeat (layers/real_
 """
 
 import functools
+import math
 
 import keras
 from keras import ops
@@ -69,6 +70,28 @@ def softmax_dropout(scores, bias, dropout, training):
         return dropped, lambda gradient: backward(gradient, probabilities, seed)
 
     return apply(scores)
+
+
+def attention(query, key, value, bias, dropout, training):
+    """dropout(softmax(query @ key^T / sqrt(H) + bias)) @ value, its products within XLA too.
+
+    Of (B, N, T, S) one tensor is kept for the backward pass, the probabilities before dropout.
+
+    Args:
+        query, key, value: float32 tensors (B, N, T, H); in bfloat16 XLA's products are slow on CPUs.
+        bias, dropout, training: as above.
+    Returns:
+        float32 tensor (B, N, T, H).
+    """
+    rate, seed = _drawn(dropout, training)
+    forward, backward = _attention(rate)
+
+    @tf.custom_gradient
+    def apply(query, key, value):
+        y, probabilities = forward(query, key, value, bias, seed)
+        return y, lambda gradient: backward(gradient, y, query, key, value, probabilities, seed)
+
+    return apply(query, key, value)
 
 
 def activation(function, x):
@@ -157,6 +180,27 @@ def _softmax(rate):
         gradient = _dropped(_float32(gradient), seed, rate)
         along = tf.reduce_sum(gradient * probabilities, axis=-1, keepdims=True)
         return tf.cast(probabilities * (gradient - along), dtype)
+
+    return _xla(forward), _xla(backward)
+
+
+@functools.cache
+def _attention(rate):
+    def scaled(query):
+        return query * (1.0 / math.sqrt(query.shape[-1]))
+
+    def forward(query, key, value, bias, seed):
+        probabilities = tf.nn.softmax(tf.matmul(scaled(query), key, transpose_b=True) + bias)
+        return tf.matmul(_dropped(probabilities, seed, rate), value), probabilities
+
+    def backward(gradient, y, query, key, value, probabilities, seed):
+        of_value = tf.matmul(_dropped(probabilities, seed, rate), gradient, transpose_a=True)
+        of_probabilities = _dropped(tf.matmul(gradient, value, transpose_b=True), seed, rate)
+        # Their sum weighted by the probabilities, from T*H numbers a head instead of T*S.
+        along = tf.reduce_sum(gradient * y, axis=-1, keepdims=True)
+        of_scores = probabilities * (of_probabilities - along)
+        of_query = scaled(tf.matmul(of_scores, key))
+        return of_query, tf.matmul(of_scores, scaled(query), transpose_a=True), of_value
 
     return _xla(forward), _xla(backward)
 

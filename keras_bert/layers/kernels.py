@@ -63,6 +63,32 @@ def add_norm(x, residual, norm, dropout, training):
     return norm(residual + dropout(x, training=training))
 
 
+def attention(query, key, value, bias, dropout, training):
+    """dropout(softmax(query @ key^T / sqrt(H) + bias)) @ value.
+
+    Args:
+        query, key, value: float tensors (B, N, T, H).
+        bias: float32 tensor that broadcasts with (B, N, T, S), or None.
+        dropout: `Dropout` layer.
+        training: bool or None.
+    Returns:
+        Float tensor (B, N, T, H).
+    """
+    if compiles_parts() and keras.backend.standardize_dtype(query.dtype) == "float32":
+        from keras_bert.layers import compiled
+
+        return compiled.attention(query, key, value, 0.0 if bias is None else bias, dropout, training)
+    scores = attention_scores(query, key)
+    return ops.matmul(attention_probabilities(scores, bias, dropout, training), value)
+
+
+def attention_scores(query, key):
+    """query @ key^T / sqrt(H): 2 x (B, N, T, H) -> (B, N, T, S)."""
+    # Scaling the query costs T*H multiplications a head, scaling the scores T*S.
+    query = query * (1.0 / math.sqrt(query.shape[-1]))
+    return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+
+
 def attention_probabilities(scores, bias, dropout, training):
     """dropout(softmax(scores + bias)) over the last axis, the softmax in float32.
 

@@ -96,6 +96,47 @@ def test_softmax(dtype, with_bias):
     )
 
 
+HIDDEN = {"none": None, "keys": (2, 1, 1, 7), "of every query": (2, 1, 5, 7)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_attention(dtype, hidden):
+    dropout, bias = Dropout(0.0, dtype=POLICIES[dtype]), None
+    if HIDDEN[hidden]:
+        bias = tf.constant(np.where(RNG.random(HIDDEN[hidden]) < 0.3, -1e9, 0), tf.float32)
+    query, key, value = (numbers(2, 3, length, 4, dtype=dtype) for length in (5, 7, 7))
+    close(both(lambda q, k, v: kernels.attention(q, k, v, bias, dropout, True), query, key, value), dtype)
+
+
+def test_attention_drops_what_its_mask_says_and_the_gradients_alike():
+    dropout, inputs = Dropout(0.4, seed=5), [numbers(2, 3, 6, 4) for _ in range(3)]
+    bias, weights = tf.constant([0.0, 0, 0, 0, 0, -1e9]), numbers(2, 3, 6, 4)
+    seed = dropout.seed_generator.state.numpy()
+    with kernels.compiled_parts():
+        kept = kernels.attention_probabilities(tf.zeros((2, 3, 6, 6)), None, dropout, True).numpy() > 0
+    assert list(dropout.seed_generator.state.numpy() - seed) == [0, 1] and 0.5 < kept.mean() < 0.7
+    dropout.seed_generator.state.assign(seed)
+
+    def by_hand(query, key, value):
+        probabilities = tf.nn.softmax(tf.einsum("bnth,bnsh->bnts", query, key) / 2 + bias)  # 2: the root of H
+        return tf.einsum("bnts,bnsh->bnth", probabilities * kept / 0.6, value)
+
+    def compiled(query, key, value):
+        with kernels.compiled_parts():
+            return kernels.attention(query, key, value, bias, dropout, True)
+
+    found = []
+    for function in (by_hand, compiled):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y = function(*inputs)
+            loss = tf.reduce_sum(y * weights)
+        found.append((y, tape.gradient(loss, inputs)))
+    close(found, "float32")
+    assert list(dropout.seed_generator.state.numpy() - seed) == [0, 1]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["gelu", "gelu_approximate", "silu"])
 def test_activations(name, dtype):
