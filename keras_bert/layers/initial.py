@@ -40,15 +40,23 @@ class TruncatedNormal(keras.initializers.TruncatedNormal):
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
-class HeadNormal(keras.initializers.LecunNormal):
-    """A normal distribution of deviation 1 / sqrt(inputs), as the new heads of fine-tuning begin.
+class HeadNormal(keras.initializers.VarianceScaling):
+    """A normal distribution of deviation factor / sqrt(inputs), as the new heads of fine-tuning begin.
 
     BERT's own 0.02 makes logits that hardly differ, and an encoder that hears little from its head for the
     first tens of steps; measured in BUILD_NOTES ("How a new head begins").
 
     Args:
+        factor: float above 0. The deviation of what is to be answered; of logits 1.
         seed: int or None.
     """
+
+    def __init__(self, factor=1.0, seed=None):
+        super().__init__(scale=factor**2, mode="fan_in", distribution="truncated_normal", seed=seed)
+        self.factor = factor
+
+    def get_config(self):
+        return {"factor": self.factor, "seed": super().get_config()["seed"]}
 
     def __call__(self, shape, dtype=None):
         return unset(shape, dtype) if _blank.get() else super().__call__(shape, dtype)

@@ -105,7 +105,7 @@ class MultiTask(Task):
         return whole
 
     def head(self, encoder, config):
-        outputs, losses, metrics = {}, {}, {}
+        outputs, losses, weights, metrics = {}, {}, {}, {}
         read = {**encoder.input, **encoder.output}
         for name, part in self._parts.items():
             stub = _encoder_of(encoder)
@@ -115,9 +115,11 @@ class MultiTask(Task):
                 {key: read[key] for key in model.input}
             )
             losses[name] = model.default_loss
+            weights[name] = model.default_loss_weights or 1.0
             metrics[name] = [made for made in (model.default_metrics, model.default_weighted_metrics) if made]
         return BertModel(encoder.input, outputs, name=self.name).with_defaults(
             loss=lambda: {name: loss() for name, loss in losses.items()},
+            loss_weights=weights,
             # Weighted all: in a batch of another part a row has the weight 0.
             weighted_metrics=lambda: {
                 name: [metric for make in makers for metric in make()] for name, makers in metrics.items()

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_bert.errors import UsageError
 from keras_bert.evaluation.ranking import pearson, spearman
 from keras_bert.layers import Classifier
 from keras_bert.tasks.base import Task, number_of, weight_of
@@ -13,8 +14,15 @@ from keras_bert.training.model import BertModel
 class Regression(Task):
     """A score, such as how alike two sentences are, learnt by the mean squared error.
 
+    The error is counted in deviations of the training scores, so that scores of any size are learnt alike
+    (a loss of 1 is that of always answering the mean); what is answered are the scores themselves.
+
     Args:
         max_length: int. Longest sequence of pieces, special tokens included.
+        mean, deviation: float. Of the training scores. `finetune` takes them from the training file; saved
+            with the model.
+    Raises:
+        UsageError: `mean` or `deviation` is no number, or one whose square float32 does not have.
     """
 
     name = "regression"
@@ -24,6 +32,29 @@ class Regression(Task):
     architecture = "BertForSequenceClassification"
     problem_type = "regression"
     main_score = "pearson"
+
+    def __init__(self, max_length: int = 128, mean=0.0, deviation=1.0):
+        super().__init__(max_length)
+        for name, value, least in (("mean", mean, -1e15), ("deviation", deviation, 1e-15)):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not least <= value <= 1e15:
+                raise UsageError(
+                    f"The {name} of the scores is {value!r}", where=name,
+                    expected=f"a number from {least:g} to 1e15", remedy="multiply the scores by some factor",
+                )  # fmt: skip
+        self.mean, self.deviation = float(mean), float(deviation)
+
+    def settings(self):
+        return {**super().settings(), "mean": self.mean, "deviation": self.deviation}
+
+    @classmethod
+    def settings_from_rows(cls, rows):
+        scores = np.array([number_of(row, "score", where) for where, row in rows])
+        if not scores.size:
+            return {}  # reading the rows for training says that there are none
+        mean, deviation = float(scores.mean()), float(scores.std())
+        # Scores that are all the same have none but what the sum was rounded by.
+        return {"mean": mean, "deviation": deviation if deviation > 1e-9 * abs(mean) else 1.0}
 
     @property
     def saved_labels(self):
@@ -42,10 +73,13 @@ class Regression(Task):
         return row["score"], row["sample_weight"]  # (B,), (B,)
 
     def head(self, encoder, config):
-        regressor = Classifier(1, config.head_dropout, name="classifier")
+        regressor = Classifier(
+            1, config.head_dropout, mean=self.mean, deviation=self.deviation, name="classifier"
+        )
         score = regressor(encoder.output["pooled_output"])  # (B, 1)
         return BertModel(encoder.input, score, name=self.name).with_defaults(
             loss=lambda: RowLoss(keras.losses.MeanSquaredError()),
+            loss_weights=self.deviation**-2,
             metrics=lambda: [keras.metrics.MeanAbsoluteError(name="mae")],
         )
 

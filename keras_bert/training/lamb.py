@@ -67,14 +67,15 @@ class Lamb(BertUpdates, keras.optimizers.Lamb):
 
     def update_step(self, gradient, variable, learning_rate):
         dtype, index = variable.dtype, self._get_variable_index(variable)
-        rate, gradient = self._own_rate(index, learning_rate, dtype), ops.cast(gradient, dtype)
+        adapted = bool(self._matrices[index])
+        rate, gradient = self._own_rate(index, learning_rate, dtype, adapted), ops.cast(gradient, dtype)
         correction_1, correction_2 = self._corrections(dtype)
         momentum, velocity = self._update_moments(index, gradient)
         update = momentum / correction_1 / (ops.sqrt(velocity / correction_2) + self.epsilon)
         decay = self._own_decay(index)
         if decay:
             update = update + decay * variable
-        if self._matrices[index]:
+        if adapted:
             update = _scaled_to(variable, update, self._matrices[index])
         self.assign_sub(variable, rate * update)
 

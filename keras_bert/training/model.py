@@ -42,7 +42,7 @@ class BertModel(DistributedModel):
         Args:
             loss: function that makes the loss, or the dict of losses by output.
             metrics, weighted_metrics: functions that make a list, or a dict of lists by output.
-            loss_weights: dict of float by output or None.
+            loss_weights: dict of float by output, a float where there is one output, or None.
         """
         self.default_loss, self.default_loss_weights = loss, loss_weights
         self.default_metrics, self.default_weighted_metrics = metrics, weighted_metrics

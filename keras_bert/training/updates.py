@@ -18,6 +18,9 @@ class BertUpdates:
     subclass changes its one variable and that one's slots, reads nothing else but the step, and creates
     nothing, so that it may be called within a `tf.cond` and for one replica at a time.
 
+    A variable may have a `learning_rate_factor`: it learns as one would that is smaller by this factor and
+    multiplied by it where it is used. Its layer sees to it that the gradient is that one's (`Classifier`).
+
     Args:
         not_decayed: sequence of str. Regular expressions searched in a variable's path with a slash before
             it; what matches is not decayed.
@@ -48,6 +51,7 @@ class BertUpdates:
             paths = [f"/{variable.path}" for variable in variables]
             self._decayed = [not matches(self.not_decayed, path) for path in paths]
             self._rate_scales = rate_scales(paths, self.layer_decay)
+            self._factors = [getattr(variable, "learning_rate_factor", 1.0) for variable in variables]
         super().build(variables)
 
     def apply(self, grads, trainable_variables=None):
@@ -68,14 +72,19 @@ class BertUpdates:
 
     # For `update_step` of the subclasses.
 
-    def _own_rate(self, index, learning_rate, dtype):
-        """The rate of the variable at `index`, a scalar tensor."""
+    def _own_rate(self, index, learning_rate, dtype, adapted=False):
+        """The rate of the variable at `index`, a scalar tensor.
+
+        `adapted`: its step is as long as the variable, and so larger by the factor of itself.
+        """
         rate, scale = ops.cast(learning_rate, dtype), self._rate_scales[index]
+        if not adapted:
+            scale *= self._factors[index]
         return rate if scale == 1.0 else rate * scale
 
     def _own_decay(self, index):
-        """The weight decay of the variable at `index`, a float."""
-        return self.weight_decay if self.weight_decay and self._decayed[index] else 0.0
+        """The weight decay of the variable at `index` beside an update of Adam's size, a float."""
+        return self.weight_decay / self._factors[index] if self.weight_decay and self._decayed[index] else 0.0
 
     def _corrections(self, dtype):
         """1 - beta_1^t and 1 - beta_2^t of this step t, scalar tensors."""
