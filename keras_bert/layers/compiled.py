@@ -2,7 +2,7 @@
 
 A residual connection with dropout and normalisation is some twenty operations of TensorFlow forward and forty
 backward, and each goes through memory once; compiled they are one loop a direction. Dropout masks are hashes
-of the places (`kernels.hashed`), drawn again in the backward pass instead of being kept. The arithmetic is in
+of the places (dropout_masks.py), drawn again in the backward pass instead of being kept. The arithmetic is in
 float32, whatever the precision of what comes and goes. Which models take this way `BertModel.compile` says;
 `kernels.py` is where a layer asks for it.
 
@@ -15,7 +15,7 @@ import math
 import keras
 from keras import ops
 
-from keras_bert.layers import kernels
+from keras_bert.layers import dropout_masks
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -136,7 +136,7 @@ def _dropped(x, seed, rate):
     """float32 `x` with a share of `rate` of its entries set to 0; the same ones for the same seed."""
     if not rate:
         return x
-    return kernels.dropped_at(tf.reshape(tf.range(tf.size(x)), tf.shape(x)), x, rate, seed)
+    return dropout_masks.dropped_at(tf.reshape(tf.range(tf.size(x)), tf.shape(x)), x, rate, seed)
 
 
 def _xla(function):

@@ -6,7 +6,7 @@ import contextvars
 import keras
 from keras import ops
 
-from keras_bert.layers import kernels
+from keras_bert.layers import dropout_masks, kernels
 
 # A context variable, because tf.distribute runs the replicas in threads of their own.
 _key = contextvars.ContextVar("key", default=None)
@@ -73,7 +73,7 @@ class DropoutSeed(keras.random.SeedGenerator):
         key = _key.get()
         if key is None or len(key.shape) == 1:
             return seed
-        layer = kernels.hashed(ops.cast(seed[0], "uint32"), *_words(key))
+        layer = dropout_masks.hashed(ops.cast(seed[0], "uint32"), *_words(key))
         return ops.stack([ops.cast(layer, seed.dtype), seed[1]])
 
 
@@ -115,7 +115,7 @@ class Dropout(keras.layers.Layer):
         if key is None or len(key.shape) == 0:
             return kernels.dropout(inputs, self.rate, self.seed_generator)
         kept = _kept(self.seed_generator.next(), key, inputs, self.rate)
-        return kernels.where_kept(kept, inputs, self.rate)
+        return dropout_masks.where_kept(kept, inputs, self.rate)
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
@@ -134,16 +134,16 @@ def _kept(seed, key, inputs, rate):
     sizes = ops.shape(inputs)
     seed, call = ops.cast(seed, "uint32"), _call.get()
     call = seed[1] if call is None else ops.cast(call, "uint32")
-    hashes = kernels.hashed(seed[0], call, *_words(key))  # (B,)
+    hashes = dropout_masks.hashed(seed[0], call, *_words(key))  # (B,)
     # Of an uneven batch a replica may have no row, and no key.
     keys = ops.shape(key)[0]
     choices = sizes[0] // (max(keys, 1) if isinstance(keys, int) else ops.maximum(keys, 1))
     choices = ops.arange(choices, dtype="int32")  # (C,)
-    hashes = ops.reshape(kernels.hashed(ops.expand_dims(hashes, -1), choices), (sizes[0],))  # (B*C,)
+    hashes = ops.reshape(dropout_masks.hashed(ops.expand_dims(hashes, -1), choices), (sizes[0],))  # (B*C,)
     # By coordinates, one axis after the other: a flat index would change with the length of the padding.
     for size in sizes[1:]:
-        hashes = kernels.hashed(ops.expand_dims(hashes, -1), ops.arange(size, dtype="int32"))
-    return kernels.is_kept(hashes, rate)
+        hashes = dropout_masks.hashed(ops.expand_dims(hashes, -1), ops.arange(size, dtype="int32"))
+    return dropout_masks.is_kept(hashes, rate)
 
 
 def _words(key):

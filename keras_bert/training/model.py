@@ -70,8 +70,8 @@ class BertModel(DistributedModel):
             loss, metrics: None means the task's.
             jit_compile: bool. Off by default: batches are as long as their longest text, and XLA would
                 compile the whole step again for every new length. What pays is compiled all the same, where
-                there is one replica and 4 million weights or more: normalisation, activations, attention's
-                softmax, the cross-entropy of a vocabulary, the update (`layers/compiled.py`).
+                there is one replica and 4 million weights or more: normalisation, activations, attention
+                (in bfloat16 its softmax), the cross-entropy of a vocabulary, the update (layers/compiled.py).
             accumulation_steps: int. Every batch is trained in so many parts, one after the other, whose
                 gradients are added up before the one update: the memory of a part, the result of the batch.
             dropout_by_record: bool. Dropout masks follow from the seed, the step and each row's

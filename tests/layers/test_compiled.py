@@ -213,7 +213,7 @@ def test_the_masks_are_those_that_jax_draws():
 
 
 def _hash(state, word):
-    """kernels.hashed in plain integers."""
+    """dropout_masks.hashed in plain integers."""
 
     def mixed(x):
         x = ((x ^ (x >> 16)) * 0x7FEB352D) % 2**32

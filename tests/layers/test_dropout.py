@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_bert.layers import Dropout, kernels
+from keras_bert.layers import Dropout, dropout_masks
 from keras_bert.layers.dropout import DropoutSeed, masks_apart
 
 KEYS = np.array([7, 8, 1_000_003, 0])
@@ -198,7 +198,7 @@ def test_rare_drops_are_rare_along_every_axis():
 
 
 def test_the_upper_bits_of_hashes_are_uniform():
-    hashes = ops.convert_to_numpy(kernels.hashed(ops.cast(5, "uint32"), ops.arange(2**18)))
+    hashes = ops.convert_to_numpy(dropout_masks.hashed(ops.cast(5, "uint32"), ops.arange(2**18)))
     for shift in (16, 20, 24):
         counts = np.bincount((hashes >> shift) & 255, minlength=256)
         chi_squared = ((counts - 2**10) ** 2 / 2**10).sum()
