@@ -182,11 +182,23 @@ class BertModel(DistributedModel):
     def fit(self, x=None, y=None, *, shuffle=None, **kwargs):
         """Keras' `fit`; `shuffle` is only asked of arrays.
 
-        Keras' default, `shuffle=True`, makes it warn about every `tf.data.Dataset` it is given.
+        Keras' default, `shuffle=True`, makes it warn about every `tf.data.Dataset` it is given. A dataset of
+        known length it begins twice in every epoch, a second or more where texts become ids in it; one that
+        repeats itself it begins once.
         """
         if shuffle is None:
             shuffle = not hasattr(x, "element_spec")
+        if kwargs.get("steps_per_epoch") is None:
+            x, kwargs["steps_per_epoch"] = _repeated(x)
+        if kwargs.get("validation_steps") is None:
+            kwargs["validation_data"], kwargs["validation_steps"] = _repeated(kwargs.get("validation_data"))
         return super().fit(x, y, shuffle=shuffle, **kwargs)
+
+
+def _repeated(data):
+    """(data without end, batches in an epoch), or (data, None) where it is no dataset of known length."""
+    length = int(data.cardinality()) if hasattr(data, "cardinality") else -1
+    return (data.repeat(), length) if length > 0 else (data, None)
 
 
 def _global_losses(loss, loss_weights) -> dict | None:

@@ -41,7 +41,7 @@ def main():
             folder = given.work / "models" / f"{name}_quick"
         if not folder.exists():
             barely_taught(name, files).save(folder)
-        main_score = tasks_data.MAIN.get(name, "accuracy")
+        main_score = kb.load(folder).task.main_score  # what the export's proof is of
         scores = {
             "evaluate": tasks.evaluated(folder, files["eval_file"])[main_score],
             "predict": predicted(folder, files["eval_file"])[main_score],

@@ -71,3 +71,27 @@ def test_a_loss_that_is_no_number_stops_the_run_at_once(stopped):
 
 def test_a_number_of_warmup_steps_goes_before_the_proportion(stopped):
     assert stopped[0].optimizer._learning_rate.warmup_steps == 2
+
+
+def test_a_dataset_is_begun_once_and_each_epoch_has_every_row_in_an_order_of_its_own(monkeypatch):
+    begun, read = [], []
+    begin = tf.data.Dataset.__iter__
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", lambda dataset: begun.append(dataset) or begin(dataset))
+
+    def note(place):
+        read.append(int(place))
+        return np.int64(place)
+
+    def row(place):
+        place = tf.ensure_shape(tf.numpy_function(note, [place], tf.int64), ())
+        return {name: tf.constant(ids)[place] for name, ids in FEATURES.items()}, place % 2
+
+    train = tf.data.Dataset.range(12).shuffle(12, seed=1).map(row).batch(4)
+    bert = model()
+    bert.compile()
+    history = bert.fit(train, validation_data=data(), epochs=4, verbose=0).history
+    assert sum(dataset.element_spec == train.element_spec for dataset in begun) == 1
+    epochs = [read[12 * i : 12 * i + 12] for i in range(4)]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert len(history["val_loss"]) == 4 and bert.optimizer.iterations == 12
