@@ -189,16 +189,19 @@ class BertModel(DistributedModel):
         if shuffle is None:
             shuffle = not hasattr(x, "element_spec")
         if kwargs.get("steps_per_epoch") is None:
-            x, kwargs["steps_per_epoch"] = _repeated(x)
+            x, kwargs["steps_per_epoch"] = self._repeated(x)
         if kwargs.get("validation_steps") is None:
-            kwargs["validation_data"], kwargs["validation_steps"] = _repeated(kwargs.get("validation_data"))
+            data, kwargs["validation_steps"] = self._repeated(kwargs.get("validation_data"))
+            kwargs["validation_data"] = data
         return super().fit(x, y, shuffle=shuffle, **kwargs)
 
-
-def _repeated(data):
-    """(data without end, batches in an epoch), or (data, None) where it is no dataset of known length."""
-    length = int(data.cardinality()) if hasattr(data, "cardinality") else -1
-    return (data.repeat(), length) if length > 0 else (data, None)
+    def _repeated(self, data):
+        """(data without end, batches in an epoch); (data, None) where that would be other batches."""
+        length = int(data.cardinality()) if hasattr(data, "cardinality") else -1
+        # An execution of several steps ends where the data do; without an end it would begin the next epoch.
+        if length < 1 or length % self.steps_per_execution:
+            return data, None
+        return data.repeat(), length
 
 
 def _global_losses(loss, loss_weights) -> dict | None:

@@ -95,3 +95,13 @@ def test_a_dataset_is_begun_once_and_each_epoch_has_every_row_in_an_order_of_its
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
     assert len(history["val_loss"]) == 4 and bert.optimizer.iterations == 12
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2, 3])
+def test_an_epoch_is_as_long_as_its_data_however_many_steps_are_executed_at_once(steps_per_execution):
+    bert = model()
+    bert.compile(steps_per_execution=steps_per_execution)
+    history = bert.fit(data(), validation_data=data(), epochs=2, verbose=0).history
+    assert bert.optimizer.iterations == 6
+    after = bert.evaluate(data(), verbose=0, return_dict=True)
+    assert history["val_loss"][-1] == pytest.approx(after["loss"], abs=1e-7)
