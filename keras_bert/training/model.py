@@ -197,7 +197,9 @@ class BertModel(DistributedModel):
 
     def _repeated(self, data):
         """(data without end, batches in an epoch); (data, None) where that would be other batches."""
-        length = int(data.cardinality()) if hasattr(data, "cardinality") else -1
+        # An array lacks the one, a distributed dataset the other.
+        is_dataset = hasattr(data, "cardinality") and hasattr(data, "repeat")
+        length = int(data.cardinality()) if is_dataset else -1
         # An execution of several steps ends where the data do; without an end it would begin the next epoch.
         if length < 1 or length % self.steps_per_execution:
             return data, None

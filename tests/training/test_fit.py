@@ -105,3 +105,12 @@ def test_an_epoch_is_as_long_as_its_data_however_many_steps_are_executed_at_once
     assert bert.optimizer.iterations == 6
     after = bert.evaluate(data(), verbose=0, return_dict=True)
     assert history["val_loss"][-1] == pytest.approx(after["loss"], abs=1e-7)
+
+
+def test_a_distributed_dataset_is_taken_as_it_is():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        bert = model()
+        bert.compile()
+        bert.fit(strategy.experimental_distribute_dataset(data()), epochs=2, verbose=0)
+        assert int(bert.optimizer.iterations.numpy()) == 6
