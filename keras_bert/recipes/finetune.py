@@ -111,7 +111,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     finally:
         progress.close()
     seconds = time.perf_counter() - started
-    scores, worst = _evaluated(bert, run)
+    scores, worst = _evaluated(bert, run, best)
     _save(bert, run, log, scores, seconds, worst)
     say(f"trained in {seconds:.0f} s, saved to {run.output_dir}")
     if best and run.epochs > 1:
@@ -141,9 +141,17 @@ def _best_epoch(bert, run) -> BestEpoch | None:
         return None
 
     def score():
-        return bert.evaluate(run.eval_file, batch_size=run.eval_batch_size, **run.reading)
+        if bert.task.parts:
+            return bert.evaluate(run.eval_file, **_evaluation(run)), None
+        gold, answers = bert.answered(run.eval_file, **_evaluation(run))
+        return bert.task.scores(gold, answers), (gold, answers)
 
     return BestEpoch(score, bert.task.main_score, run.patience)
+
+
+def _evaluation(run) -> dict:
+    """How the evaluation file is read."""
+    return {"batch_size": run.eval_batch_size, **run.reading}
 
 
 def _smoothed(model, label_smoothing: float):
@@ -162,19 +170,22 @@ def _smoothed(model, label_smoothing: float):
     return loss
 
 
-def _evaluated(bert, run) -> tuple[dict | None, list]:
-    """(scores on the evaluation file, the worst answers); thresholds are tuned on it first."""
+def _evaluated(bert, run, best) -> tuple[dict | None, list]:
+    """(scores on the evaluation file, the worst answers); thresholds are tuned on it first.
+
+    What the best epoch answered is not asked again: the model has its weights.
+    """
     if not run.eval_file:
         return None, []
-    reading = {"batch_size": run.eval_batch_size, **run.reading}
+    is_scored = best is not None and best.epoch
     if bert.task.parts:
-        return bert.evaluate(run.eval_file, **reading), []
-    gold, answers = bert.answered(run.eval_file, **reading)
+        return best.scores if is_scored else bert.evaluate(run.eval_file, **_evaluation(run)), []
+    gold, answers = best.answered if is_scored else bert.answered(run.eval_file, **_evaluation(run))
     tuned = bert.task.tuned(gold, answers)
     if tuned:
         bert.retune(**tuned)
         say(f"tuned on {_names(run.eval_file)}: {', '.join(tuned)}")
-        gold, answers = bert.answered(run.eval_file, **reading)
+        gold, answers = bert.answered(run.eval_file, **_evaluation(run))
     scores = {**bert.task.scores(gold, answers), "rows": len(gold)}
     return scores, worst_answers(bert.task, gold, answers)
 

@@ -8,7 +8,7 @@ class BestEpoch(keras.callbacks.Callback):
     """Scores the model after every epoch, and gives it back the best epoch's weights when training ends.
 
     Args:
-        score: function without arguments -> dict of scores.
+        score: function without arguments -> (dict of scores, what they are of: kept of the best epoch).
         main: str. The score of which a higher value is better.
         patience: int. Training ends after so many epochs without a better score; 0: never.
 
@@ -17,21 +17,23 @@ class BestEpoch(keras.callbacks.Callback):
         epoch: int. The epoch it was of, from 1.
         epochs_seen: int.
         scores: dict. All scores of that epoch.
+        answered: what `score` returned beside them.
     """
 
     def __init__(self, score, main: str, patience: int = 0):
         super().__init__()
         self.score, self.main, self.patience = score, main, patience
-        self.best, self.epoch, self.scores, self._weights, self.epochs_seen = None, 0, {}, None, 0
+        self.best, self.epoch, self.scores, self.answered = None, 0, {}, None
+        self._weights, self.epochs_seen = None, 0
 
     def on_epoch_end(self, epoch, logs=None):
-        scores = self.score()
+        scores, answered = self.score()
         value, self.epochs_seen = scores[self.main], epoch + 1
         if logs is not None:
             logs[f"val_{self.main}"] = value
         # A score that is no number, such as the correlation of a constant, is worse than any.
         if self.best is None or (np.isfinite(value) and not value <= self.best):
-            self.best, self.epoch, self.scores = value, epoch + 1, scores
+            self.best, self.epoch, self.scores, self.answered = value, epoch + 1, scores, answered
             self._weights = [np.asarray(variable).copy() for variable in self.model.weights]
         elif self.patience and epoch + 1 - self.epoch >= self.patience:
             self.model.stop_training = True

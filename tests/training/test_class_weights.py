@@ -52,7 +52,7 @@ def run(scores, patience=0):
     model = keras.Sequential([keras.layers.Dense(1, use_bias=False)])
     model.build((None, 1))
     given = iter(scores)
-    best = BestEpoch(lambda: {"f1": next(given)}, "f1", patience)
+    best = BestEpoch(lambda: ({"f1": (score := next(given))}, f"answers of {score}"), "f1", patience)
 
     class Count(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -71,6 +71,7 @@ def run(scores, patience=0):
 def test_the_best_epoch_is_given_back_and_logged():
     best, weight, history = run([0.1, 0.7, 0.7, 0.3])
     assert (best.epoch, best.best, weight) == (2, 0.7, 2.0)
+    assert best.scores == {"f1": 0.7} and best.answered == "answers of 0.7"
     assert history.history["val_f1"] == [0.1, 0.7, 0.7, 0.3]
 
 
