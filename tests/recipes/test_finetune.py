@@ -9,6 +9,7 @@ import pytest
 import keras_bert as kb
 from keras_bert.cli.main import main
 from keras_bert.recipes import finetune as recipe
+from keras_bert.reports.errors import worst_answers
 
 WORDS = "a the film play was is not good bad warm funny dull anna lives in york new who what".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -112,6 +113,9 @@ def test_the_best_epoch_is_the_one_that_is_saved(data, tmp_path, monkeypatch, ca
     )  # fmt: skip
     saved = kb.load(tmp_path / "model").weights()
     assert all(np.array_equal(saved[path], array) for path, array in seen[1].items())
+    bert = kb.load(tmp_path / "model")
+    worst = worst_answers(bert.task, *bert.answered(f"{data}/reviews.csv"))
+    assert worst and rows_of(tmp_path / "model/errors.jsonl") == worst
     assert "kept epoch 2 of 3" in capsys.readouterr().err
 
 
