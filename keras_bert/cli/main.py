@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 
 # The line of each verb in `--help`; the verbs' modules are imported only when they run.
 VERBS = {
@@ -54,7 +55,8 @@ def _run(verb, rest) -> int:
     module = importlib.import_module(f"keras_bert.cli.{verb}")
     values = flags.FlagValues()  # held per verb: two verbs may have one flag with two defaults
     module.define(values)
-    code = 0
+    code, formatted = 0, warnings.formatwarning
+    warnings.formatwarning = _as_one_message(verb, formatted)
     try:
         if {"--help", "-help", "-h"} & set(rest):
             print(_verb_help(verb, module, values), flush=True)
@@ -80,11 +82,24 @@ def _run(verb, rest) -> int:
     except Exception:  # a fault of ours; Python would print the same
         traceback.print_exc()
         code = 1
+    finally:
+        warnings.formatwarning = formatted
     if code:
         # The error is gone, and with it the frames that held the data's iterator: were it to live until
         # Python itself ends, TensorFlow would wait for ever for a batch that a Python generator was making.
         gc.collect()
     return code
+
+
+def _as_one_message(verb, formatted):
+    """How our warnings are printed: as errors are, without the line of code; others as `formatted` does."""
+
+    def message_of(message, category, *where, **line):
+        if category is UserWarning:
+            return f"keras-bert {verb}: warning: {message}\n"
+        return formatted(message, category, *where, **line)
+
+    return message_of
 
 
 def _check_required(module, values):

@@ -100,7 +100,8 @@ def json_lines(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
             try:
                 yield f"{path}:{number}", json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise _invalid_json(error, f"{path}:{number}") from error
+                expected = 'one object a line: {"text": "...", "label": ...}'
+                raise _invalid_json(error, f"{path}:{number}", expected) from error
 
 
 def json_values(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
@@ -114,7 +115,8 @@ def json_values(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            raise _invalid_json(error, f"{path}:{getattr(error, 'lineno', number)}") from error
+            where = f"{path}:{getattr(error, 'lineno', number)}"
+            raise _invalid_json(error, where, "objects, or one list of them, to the file's end") from error
         if isinstance(value, list):
             yield from ((f"{path}:{number}, item {i}", item) for i, item in enumerate(value, 1))
         else:
@@ -122,10 +124,7 @@ def json_values(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
         number += text.count("\n", start, end)
 
 
-def _invalid_json(error: Exception, where: str) -> DataError:
-    reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-    return DataError(
-        f"This is not valid JSON: {reason}",
-        where=where,
-        expected='one object a line: {"text": "...", "label": ...}',
-    )
+def _invalid_json(error: Exception, where: str, expected: str) -> DataError:
+    # Python's message may end in "starting at".
+    reason = f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)
+    return DataError(f"This is not valid JSON: {reason}", where=where, expected=expected)

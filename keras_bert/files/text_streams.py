@@ -180,7 +180,7 @@ def text_of_object(line: str, column: str, where: str) -> str | list[str]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        reason = f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else error
         raise DataError(f"This is not valid JSON: {reason}", where=where, expected=expected) from error
     if not isinstance(row, dict):
         raise DataError("This JSON value is not an object", where=where, expected=expected)

@@ -6,6 +6,8 @@ A message says what, where, what was expected and what to do; the fragments are 
 import json
 import resource
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -256,3 +258,16 @@ def test_a_case_that_nobody_spoils_succeeds(tmp_path, tiny_model, rows_file, cap
     case = Case(tmp_path, tiny_model, rows_file)
     assert case.run() == 0, capsys.readouterr().err
     assert (case.output / "model.safetensors").is_file()
+
+
+def test_a_warning_of_ours_is_one_message_without_the_line_of_code_that_gave_it():
+    script = (
+        "import sys, warnings; from keras_bert.cli import inspect, main; inspect.REQUIRED = ()\n"
+        "def run(values, positional):\n"
+        "    warnings.warn('the moon is full'); warnings.warn('an overflow', RuntimeWarning)\n"
+        "inspect.run = run; sys.exit(main.main(['inspect']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    ours, theirs = done.stderr.splitlines()[:2]
+    assert done.returncode == 0 and ours == "keras-bert inspect: warning: the moon is full"
+    assert theirs.endswith("RuntimeWarning: an overflow") and theirs.startswith("<string>:3")

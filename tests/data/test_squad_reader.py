@@ -167,7 +167,7 @@ def test_a_document_is_read_from_lines():
     [
         ("a.json", "", None, "no rows"),
         ("a.json", '{"data": []}', None, "no rows"),
-        ("a.json", json.dumps(document(question()), indent=1)[:-20], 20, "not valid JSON"),
+        ("a.json", json.dumps(document(question()), indent=1)[:-20], 20, "one list of them"),
         ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps(ROW)[:-3], 2, "not valid JSON"),
         ("a.json", "[" * 100_000, 1, "not valid JSON"),
         ("a.json", '{"data": 5}', 1, "'data' is 5"),
