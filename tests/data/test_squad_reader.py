@@ -167,7 +167,7 @@ def test_a_document_is_read_from_lines():
     [
         ("a.json", "", None, "no rows"),
         ("a.json", '{"data": []}', None, "no rows"),
-        ("a.json", json.dumps(document(question()), indent=1)[:-20], 20, "one list of them"),
+        ("a.json", json.dumps(document(question()), indent=1)[:-20], 20, "not valid JSON"),
         ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps(ROW)[:-3], 2, "not valid JSON"),
         ("a.json", "[" * 100_000, 1, "not valid JSON"),
         ("a.json", '{"data": 5}', 1, "'data' is 5"),
@@ -196,6 +196,12 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(file, name, content, 
     error = refusal(path)
     assert error.where == (f"{path}:{line}" if line else str(path))
     assert part in error.what and len(str(error)) < 800
+
+
+def test_a_json_file_that_was_cut_is_not_asked_for_an_object_a_line(file):
+    cut = json.dumps(document(question()))[:-20]
+    assert refusal(file("a.json", cut)).expected == "objects, or one list of them, to the file's end"
+    assert "one object a line" in refusal(file("a.jsonl", cut)).expected
 
 
 def test_squad_and_cmrc_read_as_their_authors_counted_them(data_folder):
