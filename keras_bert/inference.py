@@ -241,6 +241,8 @@ def _check_texts(value, is_list, where):
     """Raises DataError unless the value is a text, or, in a column of lists, a list of texts."""
     if is_list and not isinstance(value, list | tuple):
         raise DataError(f"Not a list but {type(value).__name__}", where=where, expected="a list of str")
+    if is_list and not value:
+        raise DataError("The list is empty", where=where, expected="one text or more in every list")
     for text in value if is_list else [value]:
         if not isinstance(text, str):
             raise DataError(f"Not a text but {type(text).__name__}", where=where, expected="str")

@@ -9,6 +9,7 @@ from test_every_task import EXAMPLES
 import keras_bert as kb
 from keras_bert.errors import DataError
 from keras_bert.inference import text_columns
+from keras_bert.tasks.multiple_choice import MultipleChoice
 
 WORDS = "a an warm cold funny dull film play was is not and good bad plot".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -112,6 +113,11 @@ def test_what_is_no_text_is_refused(bert, texts, text_pair, message):
     with pytest.raises(DataError) as refusal:
         text_columns(bert.task, texts, text_pair)
     assert message in str(refusal.value)
+
+
+def test_a_row_without_a_choice_is_refused():
+    with pytest.raises(DataError, match="choices, row 2: The list is empty"):
+        text_columns(MultipleChoice(max_length=8), {"text": ["a", "b"], "choices": [["c"], []]})
 
 
 def test_mixed_bfloat16_answers_as_float32_does(bert):

@@ -7,8 +7,6 @@ Several files, as languages or domains have them, are scored apart: --input_file
 prints a line for each and the mean of the main score.
 """
 
-import json
-
 from absl import flags
 
 from keras_bert.cli import options
@@ -38,7 +36,7 @@ def run(values, positional):
     path = options.files_by_part(values.input_file, "input_file")
     bert = options.load(values)
     reading = {"batch_size": values.eval_batch_size, **options.reading(values)}
-    from keras_bert.reports.scores import score_table, scores_by_file, table_by_file
+    from keras_bert.reports.scores import as_json, score_table, scores_by_file, table_by_file
 
     labels = bert.task.labels if bert.task else None
     if bert.task is None or bert.task.parts or not bert.task.learns_from_rows:
@@ -54,7 +52,7 @@ def run(values, positional):
         table = score_table(scores, labels)
         _write_errors(values, bert.task, {None: answered})
     print(table)
-    line = json.dumps(scores, ensure_ascii=False)
+    line = as_json(scores)
     if values.output_file:
         from keras_bert.files.atomic import atomic_file
 

@@ -103,7 +103,7 @@ def _chunks(rows, task, size):
 
     def columns(chunk):
         names = [*required, *(n for n in task.optional_columns if any(row.get(n) for row in chunk))]
-        return {name: [row.get(name) or "" for row in chunk] for name in names}
+        return {name: ["" if row.get(name) is None else row[name] for row in chunk] for name in names}
 
     chunk = []
     for row in rows:

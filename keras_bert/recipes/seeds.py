@@ -1,13 +1,13 @@
 """The same fine-tune with several seeds: mean and standard deviation of its scores."""
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
 from keras_bert.files.atomic import atomic_file
 from keras_bert.recipes.finetune import FinetuneRun, finetune
+from keras_bert.reports.scores import as_json
 from keras_bert.reports.tables import render
 
 
@@ -30,7 +30,7 @@ def finetune_seeds(run: FinetuneRun, seeds: list[int]) -> dict:
     names = [name for name, value in found[0].items() if isinstance(value, float)]
     summary = {name: _summary([scores[name] for scores in found]) for name in names}
     with atomic_file(output / "seeds.json") as stage:
-        stage.write_text(json.dumps({"seeds": seeds, "scores": summary}) + "\n", encoding="utf-8")
+        stage.write_text(as_json({"seeds": seeds, "scores": summary}) + "\n", encoding="utf-8")
     rows = [
         [
             name.replace("_", " "),

@@ -1,4 +1,7 @@
-"""Scores as a table for a reader."""
+"""Scores as a table for a reader, and as JSON for a program."""
+
+import json
+import math
 
 from keras_bert.evaluation.bootstrap import bootstrap_interval
 from keras_bert.reports.tables import confusion_table, render
@@ -80,3 +83,19 @@ def _interval_row(scores) -> list:
     if not found:
         return []
     return [[f"95 % of {found['score'].replace('_', ' ')}", f"{found['low']:.4f} to {found['high']:.4f}"]]
+
+
+def as_json(scores) -> str:
+    """The scores as one line of JSON, in which a score that is no number is null.
+
+    The correlation of a constant is such a score; Python would write NaN, which JSON does not know.
+    """
+    return json.dumps(_with_nulls(scores), ensure_ascii=False, allow_nan=False)
+
+
+def _with_nulls(value):
+    if isinstance(value, dict):
+        return {name: _with_nulls(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_nulls(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
