@@ -78,6 +78,36 @@ def test_the_settings_stand_on_the_card_and_the_epochs_in_the_log(reviews):
     assert len(epochs) == 4 and all("val_accuracy" in row for row in epochs)
 
 
+def test_every_setting_reaches_the_training(data, tmp_path, monkeypatch):
+    given = {}
+
+    def recorded(model, train, validation, **settings):
+        given.update(settings, train=train, validation=validation)
+        [given["best"]] = [one for one in given.pop("callbacks") if isinstance(one, recipe.BestEpoch)]
+        given["best"].set_model(model)
+        given["best"].on_epoch_end(0)
+
+    monkeypatch.setattr(recipe, "fit", recorded)
+    finetune(
+        data, tmp_path / "model", f"--train_file={data}/reviews.csv", f"--eval_file={data}/reviews.csv",
+        "--num_train_epochs=7", "--train_batch_size=5", "--eval_batch_size=3", "--learning_rate=3e-4",
+        "--warmup_proportion=0.3", "--warmup_steps=11", "--weight_decay=0.2", "--layer_decay=0.9",
+        "--patience=2", "--class_weights=good=1.0,bad=2.0", "--label_smoothing=0.1", "--adversarial=0.5",
+        "--r_drop=0.25",
+    )  # fmt: skip
+    batches = [(labels.numpy(), weights.numpy()) for _, labels, weights in given.pop("train")]
+    assert [len(labels) for labels, _ in batches] == [5, 5, 2]
+    bad = kb.load(tmp_path / "model").task.labels.index("bad")
+    assert all(np.array_equal(weights, np.where(labels == bad, 2.0, 1.0)) for labels, weights in batches)
+    assert [len(labels) for _, labels, *_ in given.pop("validation")] == [3, 3, 3, 3]
+    assert given.pop("loss").label_smoothing == 0.1
+    assert given.pop("best").patience == 2
+    assert given == {
+        "epochs": 7, "learning_rate": 3e-4, "warmup_proportion": 0.3, "warmup_steps": 11, "weight_decay": 0.2,
+        "layer_decay": 0.9, "adversarial": 0.5, "r_drop": 0.25,
+    }  # fmt: skip
+
+
 def test_frozen_blocks_stay_as_they_began(data, tmp_path):
     flags = [f"--train_file={data}/reviews.csv", "--num_train_epochs=1"]
     start = tmp_path / "start"
@@ -129,7 +159,9 @@ def test_seeds_have_a_folder_each_and_a_summary(data, tmp_path, capsys):
     assert summary["seeds"] == [3, 4] and len(values) == 2
     assert summary["scores"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
     assert summary["scores"]["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
-    assert (tmp_path / "runs/seed_3/config.json").is_file() and "±" in capsys.readouterr().out
+    assert "±" in capsys.readouterr().out
+    one, other = (kb.load(tmp_path / f"runs/seed_{seed}").weights() for seed in (3, 4))
+    assert not np.array_equal(one["pooler/kernel"], other["pooler/kernel"])
 
 
 def test_evaluate_tells_how_sure_its_score_is_and_what_went_worst(reviews, data, tmp_path, capsys):
