@@ -162,6 +162,12 @@ def test_seeds_have_a_folder_each_and_a_summary(data, tmp_path, capsys):
     assert "±" in capsys.readouterr().out
     one, other = (kb.load(tmp_path / f"runs/seed_{seed}").weights() for seed in (3, 4))
     assert not np.array_equal(one["pooler/kernel"], other["pooler/kernel"])
+    finetune(
+        data, tmp_path / "again", f"--train_file={data}/reviews.csv", f"--eval_file={data}/reviews.csv",
+        "--num_train_epochs=1", "--random_seed=4",
+    )  # fmt: skip
+    again = kb.load(tmp_path / "again").weights()
+    assert all(np.array_equal(again[path], array) for path, array in other.items())
 
 
 def test_evaluate_tells_how_sure_its_score_is_and_what_went_worst(reviews, data, tmp_path, capsys):
@@ -235,7 +241,9 @@ def test_a_squad_file_trains_a_reader_that_may_decline(data, tmp_path, capsys):
         f"--eval_file={data}/squad.json", "--num_train_epochs=2", "--max_seq_length=20", "--stride=4",
     )  # fmt: skip
     bert = kb.load(tmp_path / "qa")
-    assert bert.task.stride == 4 and bert.task.null_threshold is not None
+    assert bert.task.stride == 4 and bert.task.max_length == 20
+    tuned = bert.task.tuned(*bert.answered(f"{data}/squad.json"))["null_threshold"]
+    assert bert.task.null_threshold == tuned
     capsys.readouterr()
     assert (
         main(["evaluate", f"--model_dir={tmp_path}/qa", f"--input_file={data}/squad.json", "--resamples=0"])
