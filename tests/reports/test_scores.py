@@ -18,6 +18,4 @@ def test_a_score_that_is_no_number_is_null_wherever_it_stands():
     }
     read = json.loads(as_json(scores), parse_constant=refuse)
     assert read == {"pearson": None, "parts": {"a": {"f1": None}}, "values": [1.0, None], "rows": 3}
-    assert json.loads(as_json({"标签": [0.5, 2, "好"]})) == {"标签": [0.5, 2, "好"]} and "好" in as_json(
-        ["好"]
-    )
+    assert as_json({"标签": [0.5, 2, "好"]}) == '{"标签": [0.5, 2, "好"]}'
