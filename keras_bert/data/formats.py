@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from keras_bert.errors import DataError, UsageError
+from keras_bert.files.text_streams import invalid_json
 
 DELIMITERS = {".tsv": "\t", ".csv": ","}  # by suffix
 JSON_LINES = (".jsonl", ".ndjson")
@@ -101,7 +102,7 @@ def json_lines(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
                 yield f"{path}:{number}", json.loads(line)
             except (ValueError, RecursionError) as error:
                 expected = 'one object a line: {"text": "...", "label": ...}'
-                raise _invalid_json(error, f"{path}:{number}", expected) from error
+                raise invalid_json(error, f"{path}:{number}", expected) from error
 
 
 def json_values(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
@@ -116,15 +117,9 @@ def json_values(lines: Iterable[str], path) -> Iterator[tuple[str, object]]:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             where = f"{path}:{getattr(error, 'lineno', number)}"
-            raise _invalid_json(error, where, "objects, or one list of them, to the file's end") from error
+            raise invalid_json(error, where, "objects, or one list of them, to the file's end") from error
         if isinstance(value, list):
             yield from ((f"{path}:{number}, item {i}", item) for i, item in enumerate(value, 1))
         else:
             yield f"{path}:{number}", value
         number += text.count("\n", start, end)
-
-
-def _invalid_json(error: Exception, where: str, expected: str) -> DataError:
-    # Python's message may end in "starting at".
-    reason = f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)
-    return DataError(f"This is not valid JSON: {reason}", where=where, expected=expected)

@@ -165,6 +165,13 @@ def _text_size(path: str) -> int:
     return size * _GUESSED_RATIO.get(Path(path).suffix.lower(), 1)
 
 
+def invalid_json(error: Exception, where: str, expected: str) -> DataError:
+    """What to raise for an error of `json`."""
+    # Python's message may end in "starting at".
+    reason = f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else error
+    return DataError(f"This is not valid JSON: {reason}", where=where, expected=expected)
+
+
 def text_of_object(line: str, column: str, where: str) -> str | list[str]:
     """The text, or the list of texts, in one field of a JSON object.
 
@@ -180,8 +187,7 @@ def text_of_object(line: str, column: str, where: str) -> str | list[str]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else error
-        raise DataError(f"This is not valid JSON: {reason}", where=where, expected=expected) from error
+        raise invalid_json(error, where, expected) from error
     if not isinstance(row, dict):
         raise DataError("This JSON value is not an object", where=where, expected=expected)
     if column not in row:

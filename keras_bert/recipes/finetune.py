@@ -177,10 +177,9 @@ def _evaluated(bert, run, best) -> tuple[dict | None, list]:
     """
     if not run.eval_file:
         return None, []
-    is_scored = best is not None and best.epoch
     if bert.task.parts:
-        return best.scores if is_scored else bert.evaluate(run.eval_file, **_evaluation(run)), []
-    gold, answers = best.answered if is_scored else bert.answered(run.eval_file, **_evaluation(run))
+        return best.scores if best else bert.evaluate(run.eval_file, **_evaluation(run)), []
+    gold, answers = best.answered if best else bert.answered(run.eval_file, **_evaluation(run))
     tuned = bert.task.tuned(gold, answers)
     if tuned:
         bert.retune(**tuned)
