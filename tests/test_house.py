@@ -234,6 +234,13 @@ def test_every_room_has_its_place_in_the_order():
     assert {source.module.split(".")[1] for source in SOURCES if "." in source.module} <= set(LEVEL)
 
 
+def test_no_two_test_files_share_a_name():
+    # pytest imports a test file by its bare name: of two alike, the second one's tests do not run.
+    paths = sorted((ROOT / "tests").rglob("test_*.py"), key=lambda path: path.name)
+    alike = {name: list(group) for name, group in itertools.groupby(paths, key=lambda path: path.name)}
+    assert {name: group for name, group in alike.items() if len(group) > 1} == {}
+
+
 def test_every_folder_of_code_is_a_package_that_is_shipped():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     folders = {source.path.rpartition("/")[0] for source in SOURCES}
