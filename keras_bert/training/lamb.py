@@ -68,8 +68,9 @@ class Lamb(BertUpdates, keras.optimizers.Lamb):
     def update_step(self, gradient, variable, learning_rate):
         dtype, index = variable.dtype, self._get_variable_index(variable)
         adapted = bool(self._matrices[index])
-        rate, gradient = self._own_rate(index, learning_rate, dtype, adapted), ops.cast(gradient, dtype)
-        correction_1, correction_2 = self._corrections(dtype)
+        rate, *corrections = self._of_step(learning_rate)
+        rate, gradient = self._own_rate(index, rate, dtype, adapted), ops.cast(gradient, dtype)
+        correction_1, correction_2 = (ops.cast(each, dtype) for each in corrections)
         momentum, velocity = self._update_moments(index, gradient)
         update = momentum / correction_1 / (ops.sqrt(velocity / correction_2) + self.epsilon)
         decay = self._own_decay(index)

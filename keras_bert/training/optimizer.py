@@ -49,17 +49,19 @@ class AdamW(BertUpdates, keras.optimizers.AdamW):
             **kwargs,
         )
 
-    def update_step(self, gradient, variable, learning_rate):
-        dtype, index = variable.dtype, self._get_variable_index(variable)
-        rate, gradient = self._own_rate(index, learning_rate, dtype), ops.cast(gradient, dtype)
-        decay = self._own_decay(index)
-        if decay:
-            # Not multiplied by 1 - rate * decay: so near 1 float32 has no digits left for the difference.
-            self.assign_sub(variable, variable * (rate * decay))
-        correction_1, correction_2 = self._corrections(dtype)
+    def _scalars(self, rate, correction_1, correction_2):
         # rate * m / c1 / (sqrt(v / c2) + epsilon) = (rate r / c1) * m / (sqrt(v) + epsilon r), r = sqrt(c2)
         root = ops.sqrt(correction_2)
-        rate, epsilon = rate * root / correction_1, self.epsilon * root
+        return rate, rate * root / correction_1, self.epsilon * root
+
+    def update_step(self, gradient, variable, learning_rate):
+        dtype, index = variable.dtype, self._get_variable_index(variable)
+        rate, update_rate, epsilon = self._of_step(learning_rate)
+        decay, gradient = self._own_decay(index), ops.cast(gradient, dtype)
+        if decay:
+            # Not multiplied by 1 - rate * decay: so near 1 float32 has no digits left for the difference.
+            self.assign_sub(variable, variable * self._own_rate(index, rate * decay, dtype))
+        rate, epsilon = self._own_rate(index, update_rate, dtype), ops.cast(epsilon, dtype)
         if keras.backend.backend() == "tensorflow" and not self.amsgrad:
             self._apply_adam_tensorflow(index, variable, gradient, rate, epsilon)
             return

@@ -57,6 +57,10 @@ class BertUpdates:
     def apply(self, grads, trainable_variables=None):
         return super().apply([dense(gradient) for gradient in grads], trainable_variables)
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        # Here, once a step: in `update_step` it would be traced and run anew for every variable.
+        super()._backend_update_step(grads, trainable_variables, self._of_step(learning_rate))
+
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         raise ValueError(
             "What `exclude_from_weight_decay` sets is lost when the optimizer is saved or copied. "
@@ -72,26 +76,34 @@ class BertUpdates:
 
     # For `update_step` of the subclasses.
 
-    def _own_rate(self, index, learning_rate, dtype, adapted=False):
-        """The rate of the variable at `index`, a scalar tensor.
+    def _of_step(self, learning_rate):
+        """What all variables share in this step, a tuple of float32 scalar tensors; see `_scalars`.
+
+        Such a tuple is returned as it is: `update_step` gets it from `_backend_update_step`, and a mere
+        rate from who calls it directly.
+        """
+        if isinstance(learning_rate, tuple):
+            return learning_rate
+        # Written as a power, 1 - 0.999^t keeps five digits of seven in float32 and none in bfloat16.
+        step = ops.cast(self.iterations + 1, "float32")
+        exponents = (_log(in_float32(beta)) * step for beta in (self.beta_1, self.beta_2))
+        return self._scalars(ops.cast(learning_rate, "float32"), *(-ops.expm1(each) for each in exponents))
+
+    def _scalars(self, rate, correction_1, correction_2):
+        """`_of_step` from the rate, 1 - beta_1^t and 1 - beta_2^t of this step t."""
+        return rate, correction_1, correction_2
+
+    def _own_rate(self, index, rate, dtype, adapted=False):
+        """The rate as that of the variable at `index`, a scalar tensor of its dtype.
 
         `adapted`: its step is as long as the variable, and so larger by the factor of itself.
         """
-        rate, scale = ops.cast(learning_rate, dtype), self._rate_scales[index]
-        if not adapted:
-            scale *= self._factors[index]
-        return rate if scale == 1.0 else rate * scale
+        scale = self._rate_scales[index] * (1.0 if adapted else self._factors[index])
+        return ops.cast(rate if scale == 1.0 else rate * scale, dtype)
 
     def _own_decay(self, index):
         """The weight decay of the variable at `index` beside an update of Adam's size, a float."""
         return self.weight_decay / self._factors[index] if self.weight_decay and self._decayed[index] else 0.0
-
-    def _corrections(self, dtype):
-        """1 - beta_1^t and 1 - beta_2^t of this step t, scalar tensors."""
-        # Written as a power, 1 - 0.999^t keeps five digits of seven in float32 and none in bfloat16.
-        step = ops.cast(self.iterations + 1, "float32")
-        exponents = (_log(in_float32(beta)) * step for beta in (self.beta_1, self.beta_2))
-        return [ops.cast(-ops.expm1(exponent), dtype) for exponent in exponents]
 
     def _update_moments(self, index, gradient):
         """Lets the gradient into both moments of the variable at `index`, and returns their variables."""
