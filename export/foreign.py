@@ -61,7 +61,7 @@ def named_signature(bert, names: str):
     specs = {
         theirs: tf.TensorSpec(specs[ours].shape, tf.int32, name=theirs) for ours, theirs in renamed.items()
     }
-    return tf.function(answer).get_concrete_function(**specs)
+    return tf.function(answer, autograph=False).get_concrete_function(**specs)
 
 
 def example_signature(bert, columns):
@@ -87,11 +87,11 @@ def example_signature(bert, columns):
         return {"outputs": of_texts(inputs)["score"]}  # (B,)
 
     spec = tf.TensorSpec([None], tf.string, name="inputs")
-    answer = tf.function(of_texts).get_concrete_function(spec).structured_outputs
+    answer = tf.function(of_texts, autograph=False).get_concrete_function(spec).structured_outputs
     if bert.task.labels and "scores" in answer and answer["scores"].shape.rank == 2:
-        return "classify", CLASSIFY, tf.function(classify).get_concrete_function(spec)
+        return "classify", CLASSIFY, tf.function(classify, autograph=False).get_concrete_function(spec)
     if set(answer) == {"score"}:
-        return "regress", REGRESS, tf.function(regress).get_concrete_function(spec)
+        return "regress", REGRESS, tf.function(regress, autograph=False).get_concrete_function(spec)
     raise UsageError(
         "The server's Classify and Regress know classes with scores, and one number; the task answers "
         f"{', '.join(sorted(answer))}",

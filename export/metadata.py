@@ -131,7 +131,7 @@ def edge_signature(bert, length: int):
         return {name: answers[name] for name in bert.task.edge_outputs}
 
     specs = tensor_specs(*ENCODER_FEATURES, batch=1, length=length)
-    return tf.function(answer).get_concrete_function(**specs)
+    return tf.function(answer, autograph=False).get_concrete_function(**specs)
 
 
 def add_metadata(bert, file) -> dict:

@@ -77,7 +77,7 @@ def _numbers_of_ids(bert):
     def answer(**ids):
         return {name: t for name, t in bert.portable_answerer.ids(**ids).items() if t.dtype != tf.string}
 
-    return tf.function(answer).get_concrete_function(**bert.portable_answerer.id_specs())
+    return tf.function(answer, autograph=False).get_concrete_function(**bert.portable_answerer.id_specs())
 
 
 def _convert(served, function, stage):

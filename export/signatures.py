@@ -119,7 +119,7 @@ def static_signature(bert, length: int):
         outputs = bert.task.answer(bert.task.outputs(bert.model, features), features)
         return {name: tensor for name, tensor in outputs.items() if tensor.dtype != tf.string}
 
-    return tf.function(answer).get_concrete_function(
+    return tf.function(answer, autograph=False).get_concrete_function(
         **tensor_specs(*ENCODER_FEATURES, batch=1, length=length)
     )
 
@@ -194,4 +194,4 @@ def _named(function, specs):
     def answer(**tensors):
         return function(tensors)
 
-    return tf.function(answer).get_concrete_function(**specs)
+    return tf.function(answer, autograph=False).get_concrete_function(**specs)

@@ -28,7 +28,7 @@ class TracedModel:
             with without_padding(not portable):
                 return model(inputs, training=False)
 
-        self._function = tf.function(run, input_signature=[specs])
+        self._function = tf.function(run, input_signature=[specs], autograph=False)
 
     def __call__(self, inputs, training=False):
         return self._function(inputs)
@@ -50,7 +50,7 @@ class Answerer(tf.Module):
         # Held out of sight of TensorFlow's tracking: a SavedModel that tracks a Keras model stores every
         # weight twice. The functions capture the variables all the same.
         self._held = _Held(model=model, task=task, model_config=config, texts={})
-        self.ids = tf.function(self._ids, input_signature=list(self.id_specs().values()))
+        self.ids = tf.function(self._ids, input_signature=list(self.id_specs().values()), autograph=False)
 
     @staticmethod
     def id_specs() -> dict:
@@ -62,7 +62,7 @@ class Answerer(tf.Module):
         names = tuple(columns)
         if names not in self._held.texts:
             specs = text_specs(self._held.task, names)
-            self._held.texts[names] = tf.function(self._text, input_signature=[specs])
+            self._held.texts[names] = tf.function(self._text, input_signature=[specs], autograph=False)
         return self._held.texts[names](columns)
 
     def _text(self, columns: dict) -> dict:

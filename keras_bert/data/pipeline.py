@@ -169,6 +169,7 @@ def _encoded(dataset, rows, tokenizer, count) -> tf.data.Dataset:
     task, signature = rows.task, rows.signature()
     names = (*rows.text_columns, *task.list_columns)
 
+    @tf.autograph.experimental.do_not_convert
     def encode(columns):
         features = task.features({name: columns[name] for name in names}, tokenizer)
         targets = task.targets(columns, features)
