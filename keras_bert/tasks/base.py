@@ -14,7 +14,8 @@ class Task:
 
     A task is one file: how its rows become features and targets, which head it puts on the encoder, and
     what the head's outputs mean. `features` and `answer` run in the TensorFlow graph, in training as in the
-    served model.
+    served model. What is said to be in graph is traced without AutoGraph, as Keras' layers are: a tensor is
+    asked with `tf.where` or `tf.cond`, not with `if`.
 
     Args:
         max_length: int. Longest sequence of pieces, special tokens included; longer texts are truncated.
