@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_bert.data.columns import check_encodable
 from keras_bert.data.pipeline import check_batch_size
 from keras_bert.errors import DataError
 from keras_bert.features import FEATURES, tensor_specs
@@ -225,7 +226,7 @@ def text_columns(task, texts, text_pair=None) -> dict:
             raise DataError(f"Unknown column {name!r}", expected=f"of {', '.join(known)}")
         columns[name] = [values] if isinstance(values, str) else list(values)
         for i, value in enumerate(columns[name]):
-            _check_texts(value, name in task.list_columns, f"{name}, row {i + 1}")
+            check_texts(value, name in task.list_columns, f"{name}, row {i + 1}")
     missing = [name for name in (*task.columns, *task.list_columns) if name not in columns]
     sizes = {name: len(values) for name, values in columns.items()}
     if missing:
@@ -237,7 +238,7 @@ def text_columns(task, texts, text_pair=None) -> dict:
     return columns
 
 
-def _check_texts(value, is_list, where):
+def check_texts(value, is_list, where):
     """Raises DataError unless the value is a text, or, in a column of lists, a list of texts."""
     if is_list and not isinstance(value, list | tuple):
         raise DataError(f"Not a list but {type(value).__name__}", where=where, expected="a list of str")
@@ -246,3 +247,4 @@ def _check_texts(value, is_list, where):
     for text in value if is_list else [value]:
         if not isinstance(text, str):
             raise DataError(f"Not a text but {type(text).__name__}", where=where, expected="str")
+        check_encodable("text", text, where)

@@ -47,6 +47,7 @@ def run(values, positional):
     max_length = options.task_settings(values)["max_length"]
     paths = {name: values[f"{name}_file"].value for name in ("train", "eval")}
     paths = {name: options.existing_file(path, f"{name}_file") for name, path in paths.items() if path}
+    options.check_outputs(values, ("output_file",), paths.values())
     reading = options.reading(values)
     files = {name: open_rows(path, values.task, reading) for name, path in paths.items()}
     report = {"paths": paths, **check_files(files, _tokenizer(values), max_length)}

@@ -34,6 +34,8 @@ def define(values):
 def run(values, positional):
     """Loads, scores, prints."""
     path = options.files_by_part(values.input_file, "input_file")
+    inputs = path.values() if isinstance(path, dict) else [path]
+    options.check_outputs(values, ("output_file", "errors_file"), inputs)
     bert = options.load(values)
     reading = {"batch_size": values.eval_batch_size, **options.reading(values)}
     from keras_bert.reports.scores import as_json, score_table, scores_by_file, table_by_file

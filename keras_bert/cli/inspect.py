@@ -4,6 +4,8 @@ from absl import flags
 
 from keras_bert.errors import UsageError
 
+MOST_POSITIONAL = 1  # the folder
+
 
 def define(values):
     """The flags of `inspect`."""

@@ -62,6 +62,7 @@ def _run(verb, rest) -> int:
             print(_verb_help(verb, module, values), flush=True)
             return 0
         positional = values([f"keras-bert {verb}", *rest])[1:]
+        _check_positional(module, positional)
         _check_required(module, values)
         module.run(values, positional)
     except flags.Error as error:
@@ -100,6 +101,19 @@ def _as_one_message(verb, formatted):
         return formatted(message, category, *where, **line)
 
     return message_of
+
+
+def _check_positional(module, positional):
+    """Refuses what stands without a flag, such as the further files of a pattern that the shell expanded."""
+    from keras_bert.errors import UsageError
+
+    most = getattr(module, "MOST_POSITIONAL", 0)
+    if len(positional) > most:
+        raise UsageError(
+            f"{positional[most]!r} stands without a flag", expected="--flag=value, one file a flag",
+            remedy="several files are to be joined, or named one by one where the flag's help says so; "
+            "--no<flag> says no",
+        )  # fmt: skip
 
 
 def _check_required(module, values):

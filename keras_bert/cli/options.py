@@ -146,10 +146,32 @@ def json_flag(given: str | None, flag: str) -> dict:
 
 
 def existing_file(path, flag) -> str:
-    """The path, if it is a file that can be opened."""
-    if not pathlib.Path(path).is_file():
-        raise DataError("There is no such file", where=f"--{flag}={path}", expected="the path of a file")
+    """The path, if it is a file that can be opened, again and again."""
+    found = pathlib.Path(path)
+    if not found.is_file():
+        what = "There is no such file"
+        if found.exists():
+            what = "This is a folder" if found.is_dir() else "This is a pipe or a device, which is read once"
+        raise DataError(what, where=f"--{flag}={path}", expected="the path of a file")
     return path
+
+
+def check_outputs(values, flags_of_outputs, inputs):
+    """Refuses to write a file that is read as well.
+
+    Args:
+        values: absl's flags.
+        flags_of_outputs: sequence of str. Flags that name a file to write, or nothing.
+        inputs: iterable of str. Paths of files that are there.
+    """
+    inputs = [pathlib.Path(path).resolve() for path in inputs]
+    for flag in flags_of_outputs:
+        path = values[flag].value
+        if path and pathlib.Path(path).resolve() in inputs:
+            raise UsageError(
+                "The file would be replaced by what is made of it", where=f"--{flag}={path}",
+                expected="another file than the input",
+            )  # fmt: skip
 
 
 def start_tensorflow():

@@ -5,8 +5,8 @@
 Answers come in the order of the rows, --rows_at_once of them at a time: 1 answers every line as it comes.
 """
 
+import itertools
 import json
-import sys
 
 from absl import flags
 
@@ -43,6 +43,16 @@ def run(values, positional):
         raise UsageError("Nothing to answer, or two sources", expected="either --text or --input_file")
     if values.input_file and values.input_file != "-":
         options.existing_file(values.input_file, "input_file")
+        options.check_outputs(values, ("output_file",), (values.input_file,))
+    for name, texts in given.items():
+        for text in texts:
+            if not _is_encodable(text):
+                raise UsageError(
+                    "The text is not UTF-8",
+                    where=f"--{name}",
+                    expected="text in UTF-8",
+                    remedy="put it into a file and name its --encoding",
+                )
     bert = options.load(values)
     chunks = [given] if given else _chunks(_rows_of(values, bert.task), bert.task, values.rows_at_once)
     lines = (
@@ -60,10 +70,21 @@ def run(values, positional):
             print(line, flush=values.input_file == "-")
 
 
+def _is_encodable(text) -> bool:
+    # Bytes of the command line that are no UTF-8 come from Python as halves of characters.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _rows_of(values, task):
     """Yields the rows of --input_file, one after the other."""
     if values.input_file == "-":
-        yield from _rows_of_stdin(task)
+        from keras_bert.cli.standard_input import rows_of_stdin
+
+        yield from rows_of_stdin(task, values.encoding, options.reading(values).get("columns"))
         return
     from keras_bert.data.readers import rows_from
     from keras_bert.data.task_rows import task_rows
@@ -75,28 +96,6 @@ def _rows_of(values, task):
         yield row
 
 
-def _rows_of_stdin(task):
-    for number, line in enumerate(sys.stdin, 1):
-        line = line.rstrip("\r\n")
-        # A line of text may begin with a brace too, where the task reads one text.
-        try:
-            row = json.loads(line) if line.startswith("{") else None
-        except ValueError as error:
-            row, fault = None, error
-        else:
-            fault = None
-        if isinstance(row, dict) and all(row.get(n) is not None for n in (*task.columns, *task.list_columns)):
-            yield row
-        elif len(task.columns) == 1 and not task.list_columns and not isinstance(row, dict):
-            yield {task.columns[0]: line}
-        else:
-            raise DataError(
-                f"This is not valid JSON: {fault}" if fault else "A column is missing",
-                where=f"standard input:{number}",
-                expected=f"an object with {', '.join((*task.columns, *task.list_columns))}",
-            )
-
-
 def _chunks(rows, task, size):
     """Yields columns of at most `size` rows; an optional column is there if a row of them has it."""
     required = (*task.columns, *task.list_columns)
@@ -105,11 +104,16 @@ def _chunks(rows, task, size):
         names = [*required, *(n for n in task.optional_columns if any(row.get(n) for row in chunk))]
         return {name: ["" if row.get(name) is None else row[name] for row in chunk] for name in names}
 
-    chunk = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield columns(chunk)
-            chunk = []
-    if chunk:
+    chunk, fault = [], None
+    rows = iter(rows)
+    while fault is None:
+        try:
+            chunk.extend(itertools.islice(rows, size))
+        except DataError as error:  # the rows before it are answered first
+            fault = error
+        if not chunk:
+            break
         yield columns(chunk)
+        chunk = []
+    if fault:
+        raise fault

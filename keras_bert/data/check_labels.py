@@ -1,10 +1,10 @@
 """What a row is to be answered with, counted: classes, several labels, scores, entities or answers."""
 
-import json
 import math
 from collections import Counter
 
 from keras_bert.data.check_texts import normalised
+from keras_bert.data.label_lists import listed_labels
 from keras_bert.data.spans import checked_spans
 from keras_bert.data.squad import checked_answers
 from keras_bert.errors import DataError
@@ -63,6 +63,8 @@ class TargetStatistics:
             self._counts[name] += 1
 
     def _label(self, row, where):
+        if isinstance(row["label"], bool):  # training would ask which class that is
+            raise DataError(f"The label is {row['label']!r}", where=where, expected="a text or a number")
         given = str(row["label"])
         name = given.strip()
         self._untrimmed += name != given
@@ -77,10 +79,7 @@ class TargetStatistics:
         return (value,)
 
     def _labels(self, row, where):
-        given = row["labels"]
-        if isinstance(given, str):
-            given = _listed(given)
-        names = [str(name).strip() for name in (given if isinstance(given, list | tuple) else [given])]
+        names = listed_labels(row["labels"], where)
         for name in names:
             self._count(name)
         self._rows_without += not names
@@ -150,16 +149,6 @@ class _Numbers:
 
     def report(self) -> dict:
         return {"min": self._low, "mean": self._sum / max(1, self._count), "max": self._high}
-
-
-def _listed(given: str) -> list:
-    """Labels written as JSON, or with commas between them."""
-    if given.lstrip().startswith("["):
-        try:
-            return json.loads(given)
-        except (ValueError, RecursionError):
-            pass
-    return [name for name in given.split(",") if name.strip()]
 
 
 def _spelt(part) -> str:

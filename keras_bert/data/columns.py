@@ -12,6 +12,12 @@ SAME_COLUMN = (
     ("label", "label_id", "class"),
     ("sample_weight", "weight"),
 )
+# Names in MRPC, QQP and MNLI that may mean other things elsewhere: they count where there is none of those.
+RARE_NAMES = {
+    "text": ("question1", "#1 string"),
+    "text_pair": ("question2", "#2 string"),
+    "label": ("gold_label", "is_duplicate", "quality"),
+}
 # Columns that must be strings and are kept to the letter; strings of other columns lose outer white space.
 TEXT_COLUMNS = ("text", "text_pair", "question", "context")
 # Columns that list things: blank means that there are none, which is a value.
@@ -24,23 +30,27 @@ _SHOWN_CHARACTERS = 40  # of a cell quoted in a message
 def column_names(name: str) -> tuple[str, ...]:
     """The names a column of ours is recognised by, its own first."""
     group = next((group for group in SAME_COLUMN if name in group), ())
-    return (name, *(other for other in group if other != name))
+    return (name, *(other for other in group if other != name), *RARE_NAMES.get(name, ()))
 
 
 def is_header(cells: Sequence[str], wanted: Sequence[str], columns: Mapping | None) -> bool:
     """Whether the first row names the columns instead of being data.
 
     A column the user gave by name needs a header. Columns all given by position have one where the cells
-    at those positions are known names of those very columns. Otherwise one known name among the cells is
-    enough, for then the row that lacks another is better reported as a header that lacks it.
+    at those positions are known names of those very columns, all of them or that of what is to be learnt:
+    a text may well be the word "review". Otherwise one known name among the cells is enough, for then the
+    row that lacks another is better reported as a header that lacks it.
     """
     given = {ours: _position(theirs) for ours, theirs in (columns or {}).items()}
     if any(position is None for position in given.values()):
         return True
     if all(ours in given for ours in wanted):
-        return all(
-            position < len(cells) and _plain(cells[position]) in column_names(ours)
+        known = {
+            ours: position < len(cells) and _plain(cells[position]) in column_names(ours)
             for ours, position in given.items()
+        }
+        return all(known.values()) or any(
+            is_known for ours, is_known in known.items() if ours not in TEXT_COLUMNS
         )
     return any(_plain(cell) in column_names(ours) for cell in cells for ours in wanted)
 
@@ -131,8 +141,11 @@ def _recognised(ours: str, found: Sequence[str], where: str) -> int | None:
     """The position of the column that is called `ours`, or else by one other name of its group."""
     plain = [_plain(name) for name in found]
     names = column_names(ours)
-    matches = [i for i, name in enumerate(plain) if name == ours]
-    matches = matches or [i for i, name in enumerate(plain) if name in names]
+    rare = RARE_NAMES.get(ours, ())
+    for kinds in ((ours,), [name for name in names if name not in rare], rare):
+        matches = [i for i, name in enumerate(plain) if name in kinds]
+        if matches:
+            break
     if len(matches) > 1:
         raise DataError(
             f"Several columns could be the {ours!r}: {_listed([found[i] for i in matches])}",
@@ -240,13 +253,19 @@ def _check_text(name: str, value, where: str) -> None:
             expected="a string",
             remedy='write it as a string, "5" instead of 5, or choose another column: ' + _flag(name),
         )
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"The {name!r} holds half a character, {value[error.start]!r}, at position {error.start}",
-                where=where,
-                expected="text that can be written as UTF-8",
-                remedy="an emoji was cut in two when the text was shortened: cut it again, by characters",
-            ) from None
+    check_encodable(name, value, where)
+
+
+def check_encodable(name: str, text: str, where: str) -> None:
+    """Raises DataError for a text that cannot be written as UTF-8."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"The {name!r} holds half a character, {text[error.start]!r}, at position {error.start}",
+            where=where,
+            expected="text that can be written as UTF-8",
+            remedy="an emoji was cut in two when the text was shortened: cut it again, by characters",
+        ) from None

@@ -23,8 +23,9 @@ _HEADER = (
 )
 _CJK = re.compile(r"[⺀-〿぀-ヿ㐀-䶿一-鿿豈-﫿！-｠\U00020000-\U0003ffff]")
 # Tags of other dialects in ours: M is within, L the last, U one alone (BMES, BILOU).
-_PREFIX = re.compile(r"([BIESMLU])(?:[-_](.*))?", re.DOTALL)
-_PREFIXES = {"M": "I", "L": "E", "U": "S"}
+_PREFIX = re.compile(r"([BIESMLU]|[bi](?=[-_]))(?:[-_](.*))?", re.DOTALL)
+_TAG = re.compile(r"[BIESMLU][-_]\S+")
+_PREFIXES = {"M": "I", "L": "E", "U": "S", "b": "B", "i": "I"}
 _SEVERAL = re.compile(r"[,|;](?:[BIESMLU]-|O$)")
 
 
@@ -39,7 +40,7 @@ def conll_rows(
     Columns end at tabs if the first line has one, else at blanks, and every line has as many. Sentences end
     at blank lines and at `-DOCSTART-`; comments such as `# id = 7` and a header such as `token<TAB>tag` are
     passed over. BIO, IOB1, BIOES, BILOU, BMES and IO are read alike and leniently: an I that nothing began
-    begins a span.
+    begins a span. Of lower-case prefixes only b- and i- are: "e-mail" is a name.
 
     Words become a text with one blank between them, and spans count in its characters. A word with a blank
     in it, which a file with tabs may have, keeps it: the span covers all of it. A file whose words are
@@ -53,10 +54,13 @@ def conll_rows(
     Yields:
         (location of the first word, {"text", "spans", "units": "words", or "pieces" of single characters}).
     Raises:
-        DataError: a line with other columns than the first one, a tag that is none, a sentence without end.
+        DataError: a line with other columns than the first one, a tag that is none, a sentence without end,
+            words that count 1, 2, 3 where nobody said that they are the text.
     """
     sentences = _sentences(lines, path, text_column, tag_column)
     first = list(itertools.islice(sentences, _SENTENCES_LOOKED_AT))
+    if text_column is None:
+        _check_words(first)
     by_character = are_characters([word for _, words, _ in first for word in words])
     for where, words, tags in itertools.chain(first, sentences):
         yield where, tagged_row(words, tags, by_character)
@@ -65,6 +69,14 @@ def conll_rows(
 def is_request(line: str) -> bool:
     """Whether a line is one of `slot_rows`."""
     return " <=> " in line
+
+
+def are_tagged(lines: Iterable[str]) -> bool:
+    """Whether lines, of a file that may also be one of texts, all end in tags."""
+    lasts = [line.split() for line in lines if line.strip() and not line.startswith(("-DOCSTART-", "#"))]
+    if lasts and len(lasts[0]) > 1 and _is_header(lasts[0][0], lasts[0][-1]):
+        del lasts[0]
+    return bool(lasts) and all(len(f) > 1 and (f[-1] == "O" or _TAG.fullmatch(f[-1])) for f in lasts)
 
 
 def slot_rows(lines: Iterable[str], path) -> Iterator[tuple[str, dict]]:
@@ -162,7 +174,8 @@ def _sentences(lines, path, text_column, tag_column) -> Iterator[tuple[str, list
     text_column, tag_column = text_column or 0, -1 if tag_column is None else tag_column
     width, tabs, where, words, tags = 0, False, "", [], []
     for number, line in enumerate(lines, 1):
-        line, here = line.rstrip(" \t\r\n"), f"{path}:{number}"
+        # A byte order mark within the file: several files were joined.
+        line, here = line.rstrip(" \t\r\n").removeprefix("\ufeff"), f"{path}:{number}"
         if not line or line.startswith("-DOCSTART-"):
             if words:
                 yield where, words, tags
@@ -175,10 +188,8 @@ def _sentences(lines, path, text_column, tag_column) -> Iterator[tuple[str, list
         if not width:
             _check_width(fields, given, text_column, tag_column, here, line)
             width = len(fields)
-            if all(
-                fields[c].strip().casefold() in _HEADER[i] for i, c in enumerate((text_column, tag_column))
-            ):
-                continue
+        if not words and len(fields) == width and _is_header(fields[text_column], fields[tag_column]):
+            continue
         word = fields[text_column].strip(" ") if len(fields) == width else ""
         if not word:
             raise _misfit(fields, width, tabs, here, line)
@@ -193,6 +204,21 @@ def _sentences(lines, path, text_column, tag_column) -> Iterator[tuple[str, list
         tags.append(checked_tag(fields[tag_column].strip(), here))
     if words:
         yield where, words, tags
+
+
+def _is_header(word, tag) -> bool:
+    return word.strip().casefold() in _HEADER[0] and tag.strip().casefold() in _HEADER[1]
+
+
+def _check_words(sentences) -> None:
+    """Refuses sentences whose words are their own places, as the first column of GermEval's files is."""
+    counted = all(words == [str(i + 1) for i in range(len(words))] for _, words, _ in sentences)
+    if counted and any(len(words) > 1 for _, words, _ in sentences):
+        raise DataError(
+            "The first column counts the words", where=sentences[0][0], expected="words in it",
+            remedy="say which columns are the words and the tags: --text_column=1 --spans_column=2 "
+            '(counted from 0; Python: columns={"text": 1, "spans": 2})',
+        )  # fmt: skip
 
 
 def _check_width(fields, given, text_column, tag_column, where, line) -> None:

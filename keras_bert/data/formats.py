@@ -58,7 +58,10 @@ def tab_fields(lines: Iterable[str], path) -> Iterator[tuple[str, list[str]]]:
 
 
 def csv_fields(lines: Iterable[str], path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """RFC 4180: a quoted field may hold delimiters, line ends and doubled quotes."""
+    """RFC 4180: a quoted field may hold delimiters, line ends and doubled quotes.
+
+    `lines` come with the ends they have in the file: in a quoted field they count as characters.
+    """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         where = f"{path}:{reader.line_num + 1}"  # where the record begins; a quoted line end makes it longer

@@ -4,7 +4,14 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-from keras_bert.data.columns import TEXT_COLUMNS, checked_row, choose_columns, is_header, shortened
+from keras_bert.data.columns import (
+    TEXT_COLUMNS,
+    checked_row,
+    choose_columns,
+    column_names,
+    is_header,
+    shortened,
+)
 from keras_bert.data.conll import is_request, slot_rows
 from keras_bert.data.formats import (
     DELIMITERS,
@@ -67,7 +74,7 @@ def read_rows(
     choice = _choice(wanted, optional, columns)
     suffix = suffix_of(path)
     delimiter = parse_delimiter(delimiter) or DELIMITERS.get(suffix)
-    with open_text(path, encoding) as lines:
+    with open_text(path, encoding, keep_ends=delimiter not in (None, "\t")) as lines:
         if suffix in JSON_LINES or suffix == ".json":
             records = json_lines(lines, path) if suffix in JSON_LINES else json_values(lines, path)
             rows = _object_rows(records, **choice)
@@ -147,7 +154,7 @@ def _not_empty(rows: Iterable[Row], where: str) -> Iterator[Row]:
 
 
 def _delimited_rows(records, header: bool | None, *, wanted, optional, columns) -> Iterator[Row]:
-    chosen, width, named, warned, rows = {}, 0, False, False, False
+    chosen, width, named, warned, rows, header_row = {}, 0, False, False, False, None
     for where, fields in records:
         if is_blank(fields) and width != 1:
             continue
@@ -155,8 +162,9 @@ def _delimited_rows(records, header: bool | None, *, wanted, optional, columns) 
             named = is_header(fields, wanted, columns) if header is None else header
             chosen = choose_columns(fields, wanted, optional, columns, where=where, named=named)
             width = len(fields)
-            if named:
-                continue
+            header_row = fields if named else None
+        if fields == header_row:  # also where files with a header each were joined
+            continue
         if len(fields) != width:
             if named or len(fields) < width:
                 raise misfit(fields, width, where)
@@ -206,13 +214,28 @@ def _object_rows(records: Iterable[tuple[str, object]], *, wanted, optional, col
         if not keys:
             names = list(record)
             chosen = choose_columns(names, wanted, optional, columns, where=where)
-            # An optional column that the first row lacks may still come, under its own name.
-            keys = {name: name for name in optional} | {ours: names[i] for ours, i in chosen.items()}
+            keys = {ours: names[i] for ours, i in chosen.items()}
         for ours in wanted:
             if keys[ours] not in record:
                 raise no_key(ours, keys[ours], record, where)
-        cells = {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
-        yield where, checked_row(cells, wanted, where)
+        yield where, checked_row(cells_of(record, keys, optional), wanted, where)
+
+
+def cells_of(record: Mapping, keys: dict, optional: tuple[str, ...]) -> dict:
+    """The values of our columns in one object.
+
+    Args:
+        record: mapping of the user's names.
+        keys: dict from our column to the user's name, of those that the first row has. An optional column
+            that only a later row has is added to it, under any name it is recognised by.
+        optional: tuple of str. Our columns that a row may have.
+    """
+    for ours in optional:
+        if ours not in keys:
+            later = (name for name in column_names(ours) if name in record and name not in keys.values())
+            if theirs := next(later, None):
+                keys[ours] = theirs
+    return {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
 
 
 def no_object(record, where: str) -> DataError:

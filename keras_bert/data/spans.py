@@ -1,6 +1,7 @@
 """Spans of a text, however a file writes them: objects, lists, tags of words, CLUENER's nested objects."""
 
 import json
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -14,6 +15,7 @@ NAMES = ("spans", "entities", "labels", "label")
 _WORDS, _TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "ner")
 _START, _END = ("start", "start_offset"), ("end", "end_offset")
 _LABEL, _SURFACE = ("label", "type", "entity"), ("text", "word", "surface")
+OUTSIDE = "O"  # the tag of what lies in no span
 _EXPECTED = '[{"start": 0, "end": 4, "label": "PER"}, ...], in characters, the end exclusive'
 
 
@@ -37,7 +39,7 @@ def span_rows(records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, dict
         record = _as_object(record, where)
         words = next((record[name] for name in _WORDS if isinstance(record.get(name), list)), None)
         name = next((name for name in (*column_names("text"), "") if isinstance(record.get(name), str)), None)
-        if words is not None and name is None:
+        if words is not None and (name is None or _has_tags(record)):
             yield where, {**record, **_row_of_words(words, record, where)}
             continue
         text = checked_row({"text": record.get(name)}, ("text",), where)["text"]
@@ -59,7 +61,8 @@ def checked_spans(given, text: str, where: str) -> list[tuple[int, int, str]]:
     Args:
         given: list of {"start", "end", "label"} (and perhaps "text") or of [start, end, label]; CLUENER's
             {label: {surface: [[first, last], ...]}}, whose last character is the span's; either also written
-            as JSON; None or "": no span. A span named twice counts once.
+            as JSON; None or "": no span. A span named twice counts once, and white space and invisible
+            characters at its ends do not: no piece covers them, so that it would never be found.
         text: str.
         where: str. Location for messages.
     Raises:
@@ -144,7 +147,32 @@ def _one(span, text, where) -> tuple[int, int, str]:
             where=where, expected="offsets in characters of this text, the end exclusive",
             remedy=_elsewhere(surface, text),
         )  # fmt: skip
-    return start, end, str(label).strip()
+    name = str(label).strip()
+    if name == OUTSIDE:
+        raise DataError(
+            f"The span from {start} to {end} is called {OUTSIDE!r}, as what lies in no span is", where=where,
+            expected="another name", remedy="drop the span, or rename it",
+        )  # fmt: skip
+    return *_visible(start, end, text, where), name
+
+
+def _visible(start, end, text, where) -> tuple[int, int]:
+    """The part of a stretch that something of a text can cover."""
+    first, behind = start, end
+    while first < behind and _is_invisible(text[first]):
+        first += 1
+    while first < behind and _is_invisible(text[behind - 1]):
+        behind -= 1
+    if first == behind:
+        raise DataError(
+            f"The span from {start} to {end} is blank: {shortened(text[start:end])}", where=where,
+            expected="something to be seen in every span", remedy="drop the span or correct its offsets",
+        )  # fmt: skip
+    return first, behind
+
+
+def _is_invisible(char: str) -> bool:
+    return char.isspace() or unicodedata.category(char) in ("Cc", "Cf")
 
 
 def _elsewhere(surface, text) -> str:
@@ -182,6 +210,12 @@ def _as_object(record, where) -> Mapping:
             f"The row is {shortened(record)}", where=where, expected='{"text": "...", "spans": [...]}'
         )
     return record
+
+
+def _has_tags(record) -> bool:
+    """Whether a record with words and with a text has tags of the words, and no spans of the text."""
+    has_spans = any(record.get(name) is not None for name in ("spans", "entities"))
+    return not has_spans and any(isinstance(record.get(name), list) for name in _TAGS)
 
 
 def _row_of_words(words, record, where) -> dict:

@@ -160,9 +160,11 @@ def _pairs(given, where) -> list[tuple[str, int | None]]:
     """(text, start or None) of every answer."""
     if isinstance(given, str) and given.lstrip()[:1] in ("[", "{"):
         try:
-            given = json.loads(given)
+            found = json.loads(given)
         except (ValueError, RecursionError):
-            pass  # a text that begins with a bracket
+            found = None  # a text that begins with a bracket
+        is_list = isinstance(found, list) and all(isinstance(each, str | Mapping) for each in found)
+        given = found if is_list or isinstance(found, Mapping) else given
     if isinstance(given, Mapping):
         texts, starts = given.get("text"), given.get("answer_start", given.get("start"))
         if isinstance(texts, str):

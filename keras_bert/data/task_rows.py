@@ -1,5 +1,6 @@
 """Which reader a file of spans, of answers or of choices needs; each yields (location, row)."""
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 
@@ -12,6 +13,8 @@ from keras_bert.files.encodings import open_text
 
 KINDS = {"spans": spans.span_rows, "answers": squad.answer_rows, "choices": choices.choice_rows}
 _JSON = (".json",)
+_TEXTS = (".txt", ".tsv")  # names that files of texts have, and files of tagged words
+_LINES_LOOKED_AT = 100
 
 
 def task_rows(source, kind: str, *, wanted, optional=(), **reading) -> Iterator[tuple[str, dict]]:
@@ -19,7 +22,8 @@ def task_rows(source, kind: str, *, wanted, optional=(), **reading) -> Iterator[
 
     Files are told apart by their suffix, before `.gz` and `.xz`, and their first line. `.json` and `.jsonl`
     hold objects, for the answers also SQuAD's documents; `.csv`, and for answers and choices `.tsv`, hold
-    named columns; every other file of spans holds tagged words, see `data.conll`.
+    named columns; every other file of spans holds tagged words, see `data.conll`. Where no spans are wanted,
+    a `.txt` or `.tsv` whose lines do not all end in tags holds texts.
 
     Args:
         source: a path; or what `readers.rows_from` takes.
@@ -63,7 +67,13 @@ def _rows(source, kind, wanted, optional, reading):
             records = (json_values if suffix in _JSON else json_lines)(lines, source)
             yield from KINDS[kind](_renamed(records, reading["columns"]))
             return
-        if kind == "spans" and not _names_columns(first, reading["columns"]):
+        if kind == "spans" and "spans" not in wanted and suffix in _TEXTS:
+            some = list(itertools.islice(lines, _LINES_LOOKED_AT))
+            lines = itertools.chain(some, lines)
+            is_table = not conll.is_request(first) and not conll.are_tagged(some)
+        else:
+            is_table = kind == "spans" and _names_columns(first, reading["columns"])
+        if kind == "spans" and not is_table:
             yield from _of_words(first, lines, source, reading["columns"])
             return
     if kind == "spans" or reading.get("delimiter"):

@@ -16,7 +16,7 @@ from keras_bert.data.formats import (
     tab_fields,
     without_last_blanks,
 )
-from keras_bert.data.readers import misfit, misfit_text, no_key, no_object
+from keras_bert.data.readers import cells_of, misfit, misfit_text, no_key, no_object
 from keras_bert.errors import DataError
 from keras_bert.files.encodings import open_text
 
@@ -50,7 +50,7 @@ def tolerant_rows(
     choice = (tuple(wanted), tuple(name for name in optional if name not in wanted), columns)
     suffix = suffix_of(path)
     delimiter = parse_delimiter(delimiter) or DELIMITERS.get(suffix)
-    with open_text(path, encoding) as lines:
+    with open_text(path, encoding, keep_ends=delimiter not in (None, "\t")) as lines:
         if suffix in JSON_LINES:
             rows = _object_rows(_json_records(lines, path), *choice)
         elif suffix == ".json":
@@ -92,18 +92,16 @@ def _object_rows(records: Records, wanted, optional, columns) -> Iterator[Tolera
         if not keys:
             names = list(record)
             chosen = choose_columns(names, wanted, optional, columns, where=where)
-            # An optional column that the first row lacks may still come, under its own name.
-            keys = {name: name for name in optional} | {ours: names[i] for ours, i in chosen.items()}
+            keys = {ours: names[i] for ours, i in chosen.items()}
         lacking = next((ours for ours in wanted if keys[ours] not in record), None)
         if lacking:
             yield where, no_key(lacking, keys[lacking], record, where)
             continue
-        cells = {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
-        yield where, _row(cells, wanted, where)
+        yield where, _row(cells_of(record, keys, optional), wanted, where)
 
 
 def _delimited_rows(records: Records, wanted, optional, columns) -> Iterator[TolerantRow]:
-    chosen, width, named, warned = {}, 0, False, False
+    chosen, width, named, warned, header_row = {}, 0, False, False, None
     for where, fields in records:
         if is_blank(fields) and width != 1:
             continue
@@ -111,8 +109,9 @@ def _delimited_rows(records: Records, wanted, optional, columns) -> Iterator[Tol
             named = is_header(fields, wanted, columns)
             chosen = choose_columns(fields, wanted, optional, columns, where=where, named=named)
             width = len(fields)
-            if named:
-                continue
+            header_row = fields if named else None
+        if fields == header_row:
+            continue
         if len(fields) != width:
             if named or len(fields) < width:
                 yield where, misfit(fields, width, where)

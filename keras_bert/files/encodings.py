@@ -48,7 +48,7 @@ _NAMES = {
 
 @contextlib.contextmanager
 def open_text(
-    path, encoding: str | None = None, max_characters: int | None = None
+    path, encoding: str | None = None, max_characters: int | None = None, keep_ends: bool = False
 ) -> Iterator[Iterator[str]]:
     r"""Open a text file for reading line by line.
 
@@ -64,6 +64,7 @@ def open_text(
         encoding: str. Python's name of the encoding. None means what the byte order mark says, else UTF-8.
         max_characters: int or None. A longer line comes in several of so many characters at most, all but
             the last without an end, so that no line has to fit into memory.
+        keep_ends: bool. Leave line ends as they are, for formats in which they may be part of a text.
 
     Returns:
         Context manager of an iterator of str.
@@ -77,7 +78,7 @@ def open_text(
     if encoding is not None:
         _check_encoding(encoding)
     with open_bytes(path) as raw, _decompressed(raw) as binary:
-        yield _lines(binary, str(path), encoding, max_characters)
+        yield decoded_lines(binary, str(path), encoding, max_characters, keep_ends)
 
 
 def open_bytes(path) -> io.BufferedReader:
@@ -192,9 +193,14 @@ class _ZstdFile(io.RawIOBase):
         return b"".join(parts)
 
 
-def _lines(
-    binary: io.BufferedReader, path: str, encoding: str | None, max_characters: int | None = None
+def decoded_lines(
+    binary: io.BufferedReader,
+    path: str,
+    encoding: str | None = None,
+    max_characters: int | None = None,
+    keep_ends: bool = False,
 ) -> Iterator[str]:
+    """The lines of an open stream of bytes, which is closed behind them; see `open_text`."""
     number = 0  # lines handed out so far
     is_first = True
     try:
@@ -203,13 +209,13 @@ def _lines(
             encoding = next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
         if start.startswith(_ZIP_MAGIC):
             raise _not_text(path, "it is a zip archive, as Excel workbooks (.xlsx) are")
-        with io.TextIOWrapper(binary, encoding=encoding, newline=None) as text:
+        with io.TextIOWrapper(binary, encoding=encoding, newline="" if keep_ends else None) as text:
             for line in text if max_characters is None else iter(lambda: text.readline(max_characters), ""):
                 if is_first:
                     line, is_first = line.removeprefix("\ufeff"), False
                 if "\0" in line:
                     raise null_byte(f"{path}:{number + 1}", start)
-                number += line.endswith("\n")
+                number += line.endswith(("\n", "\r"))
                 yield line
     except UnicodeDecodeError as error:
         raise undecodable(error, path, number, encoding) from None

@@ -221,7 +221,7 @@ def _settings_from_data(run) -> dict:
     kind = task_class(run.task)
     if run.task == "multi_task":
         parts = {}
-        for name, given in run.task_settings.get("parts", {}).items():
+        for name, given in _parts_of(run).items():
             part = task_class(given.get("name", ""))
             rows = open_source(run.train_file.get(name), part, **run.reading)()
             parts[name] = {**part.settings_from_rows(rows), **given}
@@ -238,6 +238,24 @@ def _settings_from_data(run) -> dict:
     if kind.row_kind:  # the rows decide more than the labels
         rest = kind.settings_from_rows(open_source(run.train_file, kind, **run.reading)())
     return {**rest, "labels": run.labels}
+
+
+def _parts_of(run) -> dict:
+    """The settings of every part of a multi-task run, each of which has a file."""
+    parts = run.task_settings.get("parts")
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        raise UsageError(
+            f"The parts are {parts!r}", where="task_settings",
+            expected='{"parts": {"intent": {"name": "classification"}, ...}}',
+        )  # fmt: skip
+    for name in ("train_file", "eval_file"):
+        files = getattr(run, name)
+        if files and (not isinstance(files, dict) or files.keys() != parts.keys()):
+            raise UsageError(
+                f"The files are {_names(files)}, the parts {', '.join(parts)}", where=name,
+                expected=f"a file for every part: {','.join(f'{part}=FILE' for part in parts)}",
+            )  # fmt: skip
+    return parts
 
 
 def _save(bert, run, log, scores, seconds, worst):

@@ -44,13 +44,7 @@ class Classification(Task):
         self.stride = None if stride is None else number_in(stride, "stride", 1)
         self.reads_windows = stride is not None
         self._labels = class_names(labels, at_least=2)
-        self.values = None if values is None else [float(value) for value in values]
-        if values is not None and len(self.values) != len(self._labels):
-            raise DataError(
-                f"There are {len(self.values)} values",
-                where="values",
-                expected=f"{len(self._labels)}, one a label",
-            )
+        self.values = None if values is None else _numbers(values, len(self._labels))
         self._index = {label: i for i, label in enumerate(self._labels)}
 
     @property
@@ -146,6 +140,18 @@ class Classification(Task):
             "matthews_correlation": scores.matthews_correlation(expected, given),
             "confusion": matrix.tolist(),
         }
+
+
+def _numbers(values, count) -> list[float]:
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != count:
+        raise DataError(
+            f"The values are {values!r}", where="values", expected=f"{count} numbers, one a label"
+        )
+    return numbers
 
 
 def _label_of(row: dict, where: str) -> str:

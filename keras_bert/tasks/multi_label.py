@@ -1,11 +1,10 @@
 """Multi-label classification: any number of the C labels for one text or pair."""
 
-import json
-
 import keras
 import numpy as np
 
 from keras_bert.data.columns import shortened
+from keras_bert.data.label_lists import listed_labels
 from keras_bert.errors import DataError
 from keras_bert.evaluation import scores
 from keras_bert.evaluation.thresholds import best_thresholds
@@ -60,11 +59,12 @@ class MultiLabel(Task):
 
     @classmethod
     def settings_from_rows(cls, rows):
-        return {"labels": sorted({label for where, row in rows for label in _labels_of(row, where)})}
+        found = {label for where, row in rows for label in listed_labels(row.get("labels"), where)}
+        return {"labels": sorted(found)}
 
     def check_row(self, row, where):
         indicators = np.zeros(len(self._labels), np.int32)
-        for label in _labels_of(row, where):
+        for label in listed_labels(row.get("labels"), where):
             if label not in self._index:
                 raise DataError(
                     f"Unknown label {label!r}", where=where, expected=f"of {', '.join(self._labels[:20])}",
@@ -135,22 +135,3 @@ class MultiLabel(Task):
         expected = np.array([row["labels"] for row in gold])
         probabilities = np.array([row["scores"] for row in answers])
         return {"thresholds": [float(t) for t in best_thresholds(expected, probabilities)]}
-
-
-def _labels_of(row: dict, where: str) -> list[str]:
-    given = row.get("labels")
-    if isinstance(given, str):
-        if given.lstrip().startswith("["):
-            try:
-                given = json.loads(given)
-            except ValueError as error:
-                raise DataError(
-                    f"The labels are {shortened(given)}", where=where, expected='["a", "b"] or a,b'
-                ) from error
-        else:
-            given = [name for name in given.split(",") if name.strip()]
-    if not isinstance(given, list | tuple) or not all(isinstance(name, str | int) for name in given):
-        raise DataError(
-            f"The labels are {shortened(given)}", where=where, expected='a list of names, ["a", "b"] or a,b'
-        )
-    return list(dict.fromkeys(str(name).strip() for name in given))

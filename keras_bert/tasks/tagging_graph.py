@@ -8,14 +8,21 @@ import tensorflow as tf
 
 from keras_bert.layers.crf import crf_marginals, crf_viterbi
 
+# What the tokeniser takes for white space: a blank, tab and line ends, Unicode's Zs, Zl and Zp.
+_WHITE_SPACE = (
+    *map(ord, " \t\n\r\u00a0\u1680\u2028\u2029\u202f\u205f\u3000"),
+    *range(0x2000, 0x200B),
+)
+
 
 def unit_starts(features: dict, continues=None):
     """int32 (B, T): 1 for the first piece of every unit.
 
     Args:
-        features: token_ids, padding_mask; starts and ends where `continues` is None.
+        features: token_ids, padding_mask; starts, ends and context where `continues` is None.
         continues: list of bool or None. Of every piece of the vocabulary, whether it goes on with a word.
-            None: units are the words between white space, which no piece covers.
+            None: units are the words between white space. Other characters that no piece covers, such as
+            Persian's zero-width ones, end none.
     """
     ids, mask = features["token_ids"], features["padding_mask"]
     length = tf.reduce_sum(mask, axis=1, keepdims=True)  # (B, 1)
@@ -23,7 +30,11 @@ def unit_starts(features: dict, continues=None):
     is_text = (places > 0) & (places < length - 1)  # neither [CLS] nor the last [SEP]
     if continues is None:
         before = tf.concat([features["ends"][:, :1], features["ends"][:, :-1]], axis=1)
-        begins = (features["starts"] > before) | (places == 1)
+        seen = _white_space_before(features["context"])  # (B, 1 + characters)
+        last = tf.shape(seen)[1] - 1
+        at_end, at_start = (tf.clip_by_value(x, 0, last) for x in (before, features["starts"]))
+        between = tf.gather(seen, at_start, batch_dims=1) - tf.gather(seen, at_end, batch_dims=1)
+        begins = (between > 0) | (places == 1)
     else:
         # A text cut so that it begins within a word does not occur: windows are joined before.
         begins = ~tf.gather(tf.constant(continues), ids) | (places == 1)
@@ -116,6 +127,13 @@ def spans_of_tags(tags, best, probabilities, units, features) -> dict:
         "text": _stretches(features["context"], start, end),
         "count": count,
     }
+
+
+def _white_space_before(texts):
+    """int32 (B, 1 + N): how many of the first 0, 1, ... N characters of string (B,) are white space."""
+    characters = tf.strings.unicode_decode(texts, "UTF-8", errors="replace").to_tensor(0)  # (B, N)
+    is_space = tf.reduce_any(characters[:, :, None] == tf.constant(_WHITE_SPACE), axis=2)
+    return tf.pad(tf.cumsum(tf.cast(is_space, tf.int32), axis=1), [[0, 0], [1, 0]])
 
 
 def _stretches(texts, start, end):

@@ -9,9 +9,9 @@ tags           NOUN, VERB, ...: every unit has one by itself, there is no outsid
 
 import dataclasses
 
+from keras_bert.data.spans import OUTSIDE
 from keras_bert.errors import DataError
 
-OUTSIDE = "O"
 SCHEMES = {"BIO": "BI", "BIOES": "BIES", "IO": ("",), "tags": ("",)}
 _BEGINS, _ENDS = "BS", "ES"
 
@@ -81,8 +81,9 @@ def tags_of(labels, scheme: str = "BIO") -> Tags:
     """The tags of entity types, or of tags themselves.
 
     Args:
-        labels: sequence of str. Entity types, which become the scheme's tags; or, where "O" or a tag such
-            as "B-PER" is among them, the tags as they are, in the order of the logits.
+        labels: sequence of str. Entity types, which become the scheme's tags; or, where "O" is among them
+            or several are all written as "B-PER" is, the tags as they are, in the order of the logits. Of
+            "E-mail" and "person" both are types.
         scheme: str. One of `SCHEMES`.
     Raises:
         DataError: no such scheme, or a label twice.
@@ -95,7 +96,8 @@ def tags_of(labels, scheme: str = "BIO") -> Tags:
             "A label is named twice" if labels else "There is no label", where="labels",
             expected="distinct entity types, or distinct tags",
         )  # fmt: skip
-    if scheme != "tags" and not (OUTSIDE in labels or any(_split(label)[0] for label in labels)):
+    are_tags = OUTSIDE in labels or (len(labels) > 1 and all(_split(label)[0] for label in labels))
+    if scheme != "tags" and not are_tags:
         prefixes = SCHEMES[scheme]
         labels = (OUTSIDE, *(f"{p}-{kind}" if p else kind for kind in labels for p in prefixes))
     kinds = [None if label == OUTSIDE else _split(label)[1] for label in labels]
