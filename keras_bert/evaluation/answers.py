@@ -76,18 +76,19 @@ def squad_scores(gold, predictions) -> dict:
     return scores
 
 
-def best_null_threshold(gold, predictions, null_scores) -> tuple[float, float]:
+def best_null_threshold(gold, predictions, null_scores, metric="squad") -> tuple[float, float]:
     """The threshold of the null score above which "" is the better answer, for the best F1.
 
     Args:
         gold: as `squad_scores`.
         predictions: sequence of str. The best answers that are not "".
         null_scores: sequence of float. How much likelier no answer is than that one.
+        metric: str. "squad" or "cmrc", whose F1 it is.
     Returns:
         (threshold, F1 with it). A question is answered with "" where its null score is above. The threshold
         is in the middle between two scores that occur, where the official script gives the lower one; of
-        equally good ones the lowest. That F1 is `squad_scores`' own of the answers that remain: questions of
-        one null score are answered or declined together.
+        equally good ones the lowest. That F1 is the metric's own of the answers that remain: questions of one
+        null score are answered or declined together.
     Raises:
         ValueError: no questions, lists of different length, or a null score that is no finite number.
     """
@@ -98,9 +99,8 @@ def best_null_threshold(gold, predictions, null_scores) -> tuple[float, float]:
             "`null_scores` must be one finite number a question. Received: shape "
             f"{nulls.shape}, {len(gold)} questions, {np.count_nonzero(~np.isfinite(nulls))} not finite"
         )
-    kept = np.array(
-        [max(_word_f1(a, p) for a in answers) for answers, p in zip(gold, predictions, strict=True)]
-    )
+    f1 = _stretch_f1 if metric == "cmrc" else _word_f1
+    kept = np.array([max(f1(a, p) for a in answers) for answers, p in zip(gold, predictions, strict=True)])
     declined = np.array([float(answers == [""]) for answers in gold])
     levels, place = np.unique(nulls, return_inverse=True)
     # F1 with the threshold at a level: it and what lies below is answered, the rest declined.
@@ -119,7 +119,8 @@ def cmrc_scores(gold, predictions) -> dict:
     """CMRC 2018's exact match and F1: of the longest common stretch of characters and words.
 
     Args:
-        gold: sequence of lists of str.
+        gold: sequence of lists of str. An empty one is a question without an answer, of which CMRC has none:
+            both scores of it are 1 where the prediction is "" and 0 elsewhere.
         predictions: sequence of str.
     Returns:
         {"exact_match", "f1"}, shares of 1.
@@ -127,12 +128,16 @@ def cmrc_scores(gold, predictions) -> dict:
         ValueError: no questions, or lists of different length.
     Reference: Cui et al. 2019, https://arxiv.org/abs/1810.07366, section 4, and its cmrc2018_evaluate.py.
     """
+    has_answer = [bool(answers) for answers in gold]
     gold = _checked(gold, predictions)
     exact = [
         max(float(_cmrc_bare(a) == _cmrc_bare(p)) for a in answers)
         for answers, p in zip(gold, predictions, strict=True)
     ]
-    f1 = [max(_stretch_f1(a, p) for a in answers) for answers, p in zip(gold, predictions, strict=True)]
+    f1 = [
+        max(_stretch_f1(a, p) for a in answers) if known else is_exact
+        for answers, p, known, is_exact in zip(gold, predictions, has_answer, exact, strict=True)
+    ]
     return {"exact_match": float(np.mean(exact)), "f1": float(np.mean(f1))}
 
 

@@ -104,7 +104,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
             bert.model, train, validation, epochs=run.epochs, learning_rate=run.learning_rate,
             warmup_proportion=run.warmup_proportion, warmup_steps=run.warmup_steps,
             weight_decay=run.weight_decay, layer_decay=run.layer_decay,
-            loss=_smoothed(bert.model, run.label_smoothing),
+            **_smoothed(bert, run.label_smoothing),
             r_drop=run.r_drop, adversarial=run.adversarial,
             callbacks=[*([best] if best else []), log, progress],
         )  # fmt: skip
@@ -154,20 +154,22 @@ def _evaluation(run) -> dict:
     return {"batch_size": run.eval_batch_size, **run.reading}
 
 
-def _smoothed(model, label_smoothing: float):
-    """The task's loss with smoothed labels; None leaves it as it is."""
+def _smoothed(bert, label_smoothing: float) -> dict:
+    """The task's loss with smoothed labels, as `compile` takes it; {} leaves it as it is."""
     if not label_smoothing:
-        return None
-    loss = model.default_loss()
+        return {}
+    loss = bert.model.default_loss()
     losses = loss if isinstance(loss, dict) else {None: loss}
-    if not 0 < label_smoothing < 1 or not all(isinstance(one, SparseCrossentropy) for one in losses.values()):
+    # Where a row may have fewer choices than others, those that are not there are no classes.
+    known = not bert.task.list_columns and all(isinstance(one, SparseCrossentropy) for one in losses.values())
+    if not 0 < label_smoothing < 1 or not known:
         raise UsageError(
             f"The label smoothing is {label_smoothing}", where="label_smoothing",
-            expected="a number below 1, for tasks with the cross-entropy of classes",
+            expected="a number below 1, for tasks with the cross-entropy of classes that every row has",
         )  # fmt: skip
     for one in losses.values():
         one.label_smoothing = label_smoothing
-    return loss
+    return {"loss": loss, "loss_weights": bert.model.default_loss_weights}
 
 
 def _evaluated(bert, run, best) -> tuple[dict | None, list]:

@@ -146,7 +146,8 @@ class QuestionAnswering(Task):
         if all(texts) or self.null_threshold is None:
             return {}
         best = [row["n_best"][0]["answer"] if row["n_best"] else "" for row in answers]
-        threshold, _ = best_null_threshold(texts, best, [row["null_score"] for row in answers])
+        nulls = [row["null_score"] for row in answers]
+        threshold, _ = best_null_threshold(texts, best, nulls, self.metric)
         return {"null_threshold": float(threshold)}
 
 

@@ -1,6 +1,7 @@
 """Tagging: spans of a text, such as names, slots or words, each with a type."""
 
 import keras
+import tensorflow as tf
 
 from keras_bert.data.spans import checked_spans
 from keras_bert.errors import DataError
@@ -9,7 +10,14 @@ from keras_bert.layers import Classifier, Crf
 from keras_bert.tasks import tagging_graph
 from keras_bert.tasks.base import Task, number_in, weight_of
 from keras_bert.tasks.tags import tags_of
-from keras_bert.tasks.windows import joined_features, joined_outputs, over_windows, seen_best, window_features
+from keras_bert.tasks.windows import (
+    beyond,
+    joined_features,
+    joined_outputs,
+    over_windows,
+    seen_best,
+    window_features,
+)
 from keras_bert.training.crf_loss import CrfLoss
 from keras_bert.training.losses import SparseCrossentropy
 from keras_bert.training.model import BertModel
@@ -129,6 +137,7 @@ class Tagging(Task):
 
     def targets(self, row, features):
         chosen, weight = self._chosen(features), row["sample_weight"][:, None]
+        parts = features
         if chosen is not None:
             features = joined_features(features, chosen)
         units = self._unit_starts(features)
@@ -138,7 +147,10 @@ class Tagging(Task):
         if chosen is None:
             return tags, weights
         mask = features["padding_mask"]
-        return over_windows(tags, mask, chosen), over_windows(weights, mask, chosen)  # (W, T) each
+        tags, weights = over_windows(tags, mask, chosen), over_windows(weights, mask, chosen)  # (W, T) each
+        if self.crf:  # a window's chain is a part of its text's, see `CrfLoss`
+            tags += len(self.labels) * beyond(parts)[:, None] * tf.cast(weights > 0, tf.int32)
+        return tags, weights
 
     def head(self, encoder, config):
         classifier = Classifier(len(self.labels), config.head_dropout, name="classifier")

@@ -93,6 +93,12 @@ def over_windows(values, padding_mask, chosen):
     return tf.scatter_nd(tf.where(chosen), pieces, tf.shape(chosen, tf.int64))
 
 
+def beyond(features):
+    """int32 (W,): 1 where a window's text has begun in another, plus 2 where it goes on in another."""
+    is_first, is_last = _first_and_last(features["row"])
+    return tf.where(is_first, 0, 1) + tf.where(is_last, 0, 2)
+
+
 def _joined(values, features, chosen):
     """(W, T, ...) -> (B, L, ...): what is chosen of each text in a row; 0 for [CLS] and [SEP]."""
     pieces = tf.RaggedTensor.from_value_rowids(

@@ -25,18 +25,23 @@ def with_class_weights(dataset, weights, task):
         raise UsageError(f"The task {task.name} has no class weights", where="class_weights")
     if len(spec[1].shape) == 2 and not task.targets_by_token:
         raise UsageError(f"The task {task.name} has several classes a row", where="class_weights")
-    table = _balanced(dataset, len(task.labels)) if weights == "balanced" else _given(weights, task.labels)
+    # The windows of a text share its weight, and count as the one row they are.
+    by_weight, count = task.reads_windows and not task.targets_by_token, len(task.labels)
+    balanced = weights == "balanced"
+    table = _balanced(dataset, count, by_weight) if balanced else _given(weights, task.labels)
 
     def weighted(features, target, sample_weight):
-        return features, target, sample_weight * tf.gather(tf.constant(table, tf.float32), target)
+        # A CRF's targets say more than the class, see `CrfLoss`.
+        return features, target, sample_weight * tf.gather(tf.constant(table, tf.float32), target % count)
 
     return dataset.map(weighted, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _balanced(dataset, num_classes) -> np.ndarray:
+def _balanced(dataset, num_classes, by_weight) -> np.ndarray:
     counts = np.zeros(num_classes)
     for _, target, weight in dataset.as_numpy_iterator():
-        counts += np.bincount(target.ravel(), weights=(weight.ravel() > 0), minlength=num_classes)
+        count = weight if by_weight else weight > 0
+        counts += np.bincount(target.ravel() % num_classes, weights=count.ravel(), minlength=num_classes)
     present = counts > 0
     table = np.zeros(num_classes)
     table[present] = counts.sum() / (present.sum() * counts[present])

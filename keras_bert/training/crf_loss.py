@@ -19,6 +19,11 @@ class CrfLoss(GlobalMean):
 
     Args:
         reduction: str. What the total is, see `GlobalMean`.
+    A row may be a window of a longer text, of whose chain it is a part: its first unit then does not begin
+    the chain, or its last does not end it, and `start` or `end` say nothing of it. The target of any unit
+    tells: C more than the tag, the number of tags, where the chain comes from another row; 2 C more where it
+    goes on in one; 3 C both.
+
     Call arguments:
         y_true: int tensor (B, T). Tags; outside of the units anything.
         y_pred: float tensor (B, T + C + 2, C). The output of `Crf`.
@@ -32,9 +37,13 @@ class CrfLoss(GlobalMean):
 
     def call(self, y_true, y_pred, mask=None):
         """Negative log-likelihoods (B,)."""
-        logits, *weights = unpack(y_pred, y_pred.shape[-1])
-        mask = ops.ones_like(y_true, dtype="bool") if mask is None else mask
-        return -crf_log_likelihood(logits, y_true, mask, *weights)
+        tags = y_pred.shape[-1]
+        logits, transitions, start, end = unpack(y_pred, tags)
+        mask = ops.ones_like(y_true, dtype="bool") if mask is None else ops.cast(mask, "bool")
+        beyond = ops.max(ops.where(mask, y_true // tags, 0), axis=1, keepdims=True)  # (B, 1): 0, 1, 2 or 3
+        start = ops.where(beyond % 2 == 1, 0.0, start)
+        end = ops.where(beyond >= 2, 0.0, end)
+        return -crf_log_likelihood(logits, y_true % tags, mask, transitions, start, end)
 
     def weighted_sum(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = ops.cast(y_true, "int32"), ops.convert_to_tensor(y_pred)

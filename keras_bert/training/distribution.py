@@ -15,7 +15,6 @@ They touch private names of Keras: outside the versions they were tried with, a 
 TensorFlow backend only; elsewhere `BertModel` is a plain Keras model.
 """
 
-import contextvars
 import types
 
 import keras
@@ -26,12 +25,11 @@ from keras_bert.layers.dropout import masks_apart
 from keras_bert.layers.kernels import compiled_parts
 from keras_bert.layers.real_tokens import without_padding
 from keras_bert.training.losses import known_totals
+from keras_bert.training.optimizer_hooks import attach, iterations_of, rate_factor
 from keras_bert.training.records import RECORDS, num_rows, without_records
 from keras_bert.training.regularisers import added, adversarial_gradients, disagreement
 from keras_bert.training.replica_limits import check_goes_with_replicas
 from keras_bert.training.updates import dense
-
-_rate_factor = contextvars.ContextVar("rate_factor", default=None)
 
 
 class DistributedModel(keras.Model):
@@ -59,7 +57,7 @@ class DistributedModel(keras.Model):
             optimizer = type(optimizer).from_config(optimizer.get_config())
         if self._is_scaled(optimizer):
             return optimizer
-        _attach(optimizer)
+        attach(optimizer)
         # Every replica writes the same into its own; out of sight of Keras, which would save them.
         own = {
             "trainable": False,
@@ -76,6 +74,16 @@ class DistributedModel(keras.Model):
         """Whether float16 makes Keras scale the loss; it then clips and skips by rules of its own."""
         is_float16 = any(layer.dtype_policy.name == "mixed_float16" for layer in self._flatten_layers())
         return is_float16 or isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def _forget_nonfinite(self):
+        """Lets training go on that had stopped being finite."""
+        if self._sentinel is not None:
+            self._sentinel.step.assign(-1)
+
+    def _first_nonfinite(self) -> int | None:
+        """The step, from 0, from which on nothing was learnt because it was not finite."""
+        step = -1 if self._sentinel is None else int(self._sentinel.step.numpy())
+        return None if step < 0 else step
 
     def make_train_function(self, force=False):
         if self._distribute_strategy is None and not self.optimizer.built:
@@ -152,7 +160,7 @@ class DistributedModel(keras.Model):
 
         key = self._dropout_key(replica, records)
         with (
-            masks_apart(key, self.optimizer._iterations.value),
+            masks_apart(key, iterations_of(self.optimizer).value),
             without_padding(self.leaves_padding_out),
             compiled_parts(self.compiles_parts),
         ):
@@ -169,7 +177,8 @@ class DistributedModel(keras.Model):
             if self.adversarial:
 
                 def loss_again():
-                    return self._compute_loss(x, y, self(x, training=True), sample_weight, training=True)
+                    loss = self._compute_loss(x, y, self(x, training=True), sample_weight, training=True)
+                    return self.optimizer.scale_loss(loss)
 
                 gradients = added(gradients, adversarial_gradients(self, loss_again, self.adversarial))
         self.compute_metrics(x, y, outputs, sample_weight=sample_weight)
@@ -211,11 +220,11 @@ class DistributedModel(keras.Model):
         import tensorflow as tf
 
         gradients = self.optimizer._clip_summed(gradients, squares, go_on)
-        token = _rate_factor.set(tf.cast(go_on, tf.float32))
+        token = rate_factor.set(tf.cast(go_on, tf.float32))
         try:
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         finally:
-            _rate_factor.reset(token)
+            rate_factor.reset(token)
 
     def _note_nonfinite(self, is_finite, squares):
         import tensorflow as tf
@@ -223,7 +232,7 @@ class DistributedModel(keras.Model):
         step, finite = self._sentinel.step, self._sentinel.finite
         is_first = (step < 0) & ~is_finite
         finite.assign(tf.where(is_first, tf.math.is_finite(squares), finite))
-        step.assign(tf.where(is_first, tf.cast(self.optimizer._iterations, tf.int64), step))
+        step.assign(tf.where(is_first, tf.cast(iterations_of(self.optimizer), tf.int64), step))
 
     def _track_loss(self, share, rows, x):
         """The mean of the epoch weighs the loss of a batch by its rows, as Keras does it."""
@@ -260,32 +269,6 @@ class DistributedModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data_batch)
         with strategy.scope():
             self._symbolic_build(data_batch=(without_records(x)[0], y, sample_weight))
-
-
-def _attach(optimizer):
-    """Corrects one optimizer: gradients come to it summed and clipped."""
-    import tensorflow as tf
-
-    if hasattr(optimizer, "_clip_summed"):
-        return
-    clip, rate = optimizer._clip_gradients, optimizer._get_current_learning_rate
-
-    def clip_summed(gradients, squares, go_on):
-        norm = optimizer.global_clipnorm
-        factor = 1.0 if norm is None else norm / tf.maximum(tf.sqrt(tf.reduce_sum(squares)), norm)
-        # 0 * NaN is NaN: what is not finite is left out, not multiplied away.
-        factor = tf.where(go_on, factor, 0.0)
-        gradients = [tf.math.multiply_no_nan(g, tf.cast(factor, g.dtype)) for g in gradients]
-        return gradients if norm is not None else clip(gradients)
-
-    def current_rate():
-        factor = _rate_factor.get()
-        return rate() if factor is None else rate() * factor
-
-    optimizer._clip_summed = clip_summed
-    optimizer._clip_gradients = lambda gradients: gradients
-    optimizer._all_reduce_sum_gradients = list  # they are summed already
-    optimizer._get_current_learning_rate = current_rate
 
 
 def _all_reduce(replica, tensors):

@@ -39,11 +39,12 @@ class InBatchNegatives(GlobalMean):
         vectors = ops.cast(y_pred, "float32")
         length = ops.sqrt(ops.sum(ops.square(vectors), -1, keepdims=True))
         vectors = vectors / ops.maximum(length, _TINY)
-        batch, _, width = ops.shape(vectors)
-        # The partners first, so that row i's own is column i.
+        width = ops.shape(vectors)[-1]
         others = ops.reshape(ops.transpose(vectors[:, 1:], (1, 0, 2)), (-1, width))  # ((C-1) B, D)
         scores = self.scale * ops.matmul(vectors[:, 0], ops.transpose(others))  # (B, (C-1) B)
-        return keras.losses.sparse_categorical_crossentropy(ops.arange(batch), scores, from_logits=True)
+        # As sums, which are 0 rows of a part of a batch that has none, where a cross-entropy has no classes.
+        own = self.scale * ops.sum(vectors[:, 0] * vectors[:, 1], axis=-1)  # (B,)
+        return ops.logsumexp(scores, axis=-1) - own
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale}

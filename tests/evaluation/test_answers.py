@@ -140,7 +140,19 @@ def test_foreign_words_are_parts_of_their_own():
 
 
 def test_nothing_equals_nothing_in_cmrc_but_has_no_stretch():
-    assert cmrc_scores([[""]], ["。"]) == cmrc_scores([[]], [""]) == {"exact_match": 1.0, "f1": 0.0}
+    assert cmrc_scores([[""]], ["。"]) == {"exact_match": 1.0, "f1": 0.0}
+
+
+@pytest.mark.parametrize(("prediction", "score"), [("", 1.0), ("北京", 0.0)])
+def test_a_question_without_an_answer_is_declined_or_not_in_cmrc(prediction, score):
+    assert cmrc_scores([[]], [prediction]) == {"exact_match": score, "f1": score}
+
+
+def test_the_threshold_is_chosen_by_the_metrics_own_f1():
+    # Of "北京市" for "北京" a stretch of two in three is right, of blank-separated words nothing.
+    given = ([["北京"], []], ["北京市", "x"], [-1.0, 3.0])
+    assert best_null_threshold(*given, metric="cmrc") == (1.0, pytest.approx((0.8 + 1) / 2))
+    assert best_null_threshold(*given) == (-2.0, 0.5)
 
 
 @pytest.mark.parametrize("score", [squad_scores, cmrc_scores])

@@ -100,7 +100,7 @@ def test_every_setting_reaches_the_training(data, tmp_path, monkeypatch):
     bad = kb.load(tmp_path / "model").task.labels.index("bad")
     assert all(np.array_equal(weights, np.where(labels == bad, 2.0, 1.0)) for labels, weights in batches)
     assert [len(labels) for _, labels, *_ in given.pop("validation")] == [3, 3, 3, 3]
-    assert given.pop("loss").label_smoothing == 0.1
+    assert given.pop("loss").label_smoothing == 0.1 and given.pop("loss_weights") is None
     assert given.pop("best").patience == 2
     assert given == {
         "epochs": 7, "learning_rate": 3e-4, "warmup_proportion": 0.3, "warmup_steps": 11, "weight_decay": 0.2,
