@@ -17,6 +17,7 @@ from keras_bert.inference import Answerer, TracedModel, embed, predict, text_col
 from keras_bert.layers import blank_weights
 from keras_bert.saving import save
 from keras_bert.tasks import task_class
+from keras_bert.tasks.base import Task
 from keras_bert.text.tokenizer import Tokenizer
 
 DEFAULT_MAX_LENGTH = 128
@@ -228,6 +229,12 @@ class Bert:
             **settings: some of `bert.task.settings()`; none that shape the head.
         """
         self._need_task()
+        if not isinstance(self.task, Task):
+            raise UsageError(
+                "A part is retuned with the whole",
+                where="retune",
+                expected="retune(parts={...}) of the whole",
+            )
         self.task = type(self.task)(**{**self.task.settings(), **settings})
         self.task.prepare(self.tokenizer)
         self._forget_answerers()

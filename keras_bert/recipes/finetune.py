@@ -111,6 +111,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
     finally:
         progress.close()
     seconds = time.perf_counter() - started
+    best = best if run.keep_best else None  # else it has only watched
     scores, worst = _evaluated(bert, run, best)
     _save(bert, run, log, scores, seconds, worst)
     say(f"trained in {seconds:.0f} s, saved to {run.output_dir}")
@@ -146,7 +147,7 @@ def _best_epoch(bert, run) -> BestEpoch | None:
         gold, answers = bert.answered(run.eval_file, **_evaluation(run))
         return bert.task.scores(gold, answers), (gold, answers)
 
-    return BestEpoch(score, bert.task.main_score, run.patience)
+    return BestEpoch(score, bert.task.main_score, run.patience, run.keep_best)
 
 
 def _evaluation(run) -> dict:

@@ -11,6 +11,7 @@ class BestEpoch(keras.callbacks.Callback):
         score: function without arguments -> (dict of scores, what they are of: kept of the best epoch).
         main: str. The score of which a higher value is better.
         patience: int. Training ends after so many epochs without a better score; 0: never.
+        keep: bool. Give the weights back; False: the model stays as the last epoch left it.
 
     Attributes:
         best: float or None. The best value of `main`.
@@ -20,9 +21,9 @@ class BestEpoch(keras.callbacks.Callback):
         answered: what `score` returned beside them.
     """
 
-    def __init__(self, score, main: str, patience: int = 0):
+    def __init__(self, score, main: str, patience: int = 0, keep: bool = True):
         super().__init__()
-        self.score, self.main, self.patience = score, main, patience
+        self.score, self.main, self.patience, self.keep = score, main, patience, keep
         self.best, self.epoch, self.scores, self.answered = None, 0, {}, None
         self._weights, self.epochs_seen = None, 0
 
@@ -34,7 +35,8 @@ class BestEpoch(keras.callbacks.Callback):
         # A score that is no number, such as the correlation of a constant, is worse than any.
         if self.best is None or (np.isfinite(value) and not value <= self.best):
             self.best, self.epoch, self.scores, self.answered = value, epoch + 1, scores, answered
-            self._weights = [np.asarray(variable).copy() for variable in self.model.weights]
+            if self.keep:
+                self._weights = [np.asarray(variable).copy() for variable in self.model.weights]
         elif self.patience and epoch + 1 - self.epoch >= self.patience:
             self.model.stop_training = True
 

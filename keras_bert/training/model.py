@@ -18,6 +18,8 @@ else:
     DistributedModel = keras.Model
 
 _WORTH_COMPILING = 4_000_000  # weights
+# What `compile` takes beside Keras' arguments.
+_OWN_ARGUMENTS = ("accumulation_steps", "dropout_by_record", "r_drop", "adversarial", "rematerialize")
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -103,9 +105,10 @@ class BertModel(DistributedModel):
         check_regularisers(r_drop, adversarial, dropout_by_record, corrected)
         self.accumulation_steps, self.dropout_by_record = accumulation_steps, dropout_by_record
         self.r_drop, self.adversarial = float(r_drop), float(adversarial)
+        self.rematerialize = bool(rematerialize)
         for layer in self._flatten_layers():
             if isinstance(layer, EncoderBlock):
-                layer.rematerialize = bool(rematerialize)
+                layer.rematerialize = self.rematerialize
         # XLA has no shapes for it, and masks by record no rows.
         self.leaves_padding_out = not jit_compile and not dropout_by_record
         self.compiles_parts = self.leaves_padding_out and corrected and self._is_worth_compiling()
@@ -139,9 +142,14 @@ class BertModel(DistributedModel):
 
         return compiled.works()
 
+    def get_compile_config(self):
+        # Keras' own arguments, and those that it does not know.
+        config = super().get_compile_config()
+        return config and {**config, **{name: getattr(self, name) for name in _OWN_ARGUMENTS}}
+
     def compile_from_config(self, config):
         # Keras loads a model whose `compile` is overridden uncompiled, without the state of its optimizer.
-        # Ours takes Keras' own arguments, so it can be compiled again as it was.
+        # Ours knows what its arguments were, so it can be compiled again as it was.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

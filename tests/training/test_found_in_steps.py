@@ -13,6 +13,7 @@ from keras_bert.errors import TrainingError, UsageError
 from keras_bert.recipes.finetune import _smoothed
 from keras_bert.tasks.classification import Classification
 from keras_bert.tasks.tagging import Tagging
+from keras_bert.training.best import BestEpoch
 from keras_bert.training.class_weights import with_class_weights
 from keras_bert.training.crf_loss import CrfLoss
 from keras_bert.training.similarity_losses import InBatchNegatives
@@ -160,6 +161,35 @@ def test_smoothed_labels_leave_the_weights_of_the_losses_and_need_classes_that_a
     with pytest.raises(UsageError, match="label smoothing"):
         _smoothed(bert("multiple_choice", max_length=16), 0.1)
     assert _smoothed(asked, 0.0) == {}
+
+
+def test_a_model_saved_as_keras_saves_it_trains_on_with_its_own_settings(tmp_path):
+    model = bert().model
+    own = {"accumulation_steps": 2, "r_drop": 0.5, "adversarial": 0.25, "rematerialize": True}
+    model.compile(optimizer=kb.AdamW(1e-3), **own)
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert {name: getattr(loaded, name) for name in own} == own
+
+
+def test_the_last_epoch_stays_where_the_best_is_only_watched():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    for keep, kept in ((True, 1.0), (False, 2.0)):
+        values, weight = iter([3.0, 2.0]), model.weights[0]
+        best = BestEpoch(lambda values=values: ({"f1": next(values)}, None), "f1", 2, keep)
+        best.set_model(model)
+        for epoch in (0, 1):
+            weight.assign([[epoch + 1.0]])
+            best.on_epoch_end(epoch, {})
+        best.on_train_end()
+        assert float(np.asarray(weight)[0, 0]) == kept and best.epoch == 1
+
+
+def test_a_part_says_that_the_whole_is_retuned():
+    parts = {"mood": {"name": "classification", "labels": ["bad", "good"]}}
+    with pytest.raises(UsageError, match="with the whole"):
+        bert("multi_task", parts=parts).part("mood").retune(max_length=8)
 
 
 def scaled():
