@@ -103,6 +103,23 @@ def choose_columns(
     return chosen
 
 
+def cells_of(record: Mapping, keys: dict, optional: tuple[str, ...]) -> dict:
+    """The values of our columns in one object.
+
+    Args:
+        record: mapping of the user's names.
+        keys: dict from our column to the user's name, of those that the first row has. An optional column
+            that only a later row has is added to it, under any name it is recognised by.
+        optional: tuple of str. Our columns that a row may have.
+    """
+    for ours in optional:
+        if ours not in keys:
+            later = (name for name in column_names(ours) if name in record and name not in keys.values())
+            if theirs := next(later, None):
+                keys[ours] = theirs
+    return {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
+
+
 def _plain(name: str) -> str:
     return str(name).strip().casefold()
 

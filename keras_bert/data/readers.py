@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from keras_bert.data.columns import (
     TEXT_COLUMNS,
+    cells_of,
     checked_row,
     choose_columns,
-    column_names,
     is_header,
     shortened,
 )
@@ -162,8 +162,10 @@ def _delimited_rows(records, header: bool | None, *, wanted, optional, columns) 
             named = is_header(fields, wanted, columns) if header is None else header
             chosen = choose_columns(fields, wanted, optional, columns, where=where, named=named)
             width = len(fields)
-            header_row = fields if named else None
-        if fields == header_row:  # also where files with a header each were joined
+            header_row = fields if named and width > 1 else None
+            if named:
+                continue
+        if fields == header_row:  # files with a header each were joined
             continue
         if len(fields) != width:
             if named or len(fields) < width:
@@ -219,23 +221,6 @@ def _object_rows(records: Iterable[tuple[str, object]], *, wanted, optional, col
             if keys[ours] not in record:
                 raise no_key(ours, keys[ours], record, where)
         yield where, checked_row(cells_of(record, keys, optional), wanted, where)
-
-
-def cells_of(record: Mapping, keys: dict, optional: tuple[str, ...]) -> dict:
-    """The values of our columns in one object.
-
-    Args:
-        record: mapping of the user's names.
-        keys: dict from our column to the user's name, of those that the first row has. An optional column
-            that only a later row has is added to it, under any name it is recognised by.
-        optional: tuple of str. Our columns that a row may have.
-    """
-    for ours in optional:
-        if ours not in keys:
-            later = (name for name in column_names(ours) if name in record and name not in keys.values())
-            if theirs := next(later, None):
-                keys[ours] = theirs
-    return {ours: record[theirs] for ours, theirs in keys.items() if theirs in record}
 
 
 def no_object(record, where: str) -> DataError:

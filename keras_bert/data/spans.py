@@ -39,7 +39,7 @@ def span_rows(records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, dict
         record = _as_object(record, where)
         words = next((record[name] for name in _WORDS if isinstance(record.get(name), list)), None)
         name = next((name for name in (*column_names("text"), "") if isinstance(record.get(name), str)), None)
-        if words is not None and (name is None or _has_tags(record)):
+        if words is not None and (name is None or _has_tags(record, words)):
             yield where, {**record, **_row_of_words(words, record, where)}
             continue
         text = checked_row({"text": record.get(name)}, ("text",), where)["text"]
@@ -212,10 +212,13 @@ def _as_object(record, where) -> Mapping:
     return record
 
 
-def _has_tags(record) -> bool:
-    """Whether a record with words and with a text has tags of the words, and no spans of the text."""
+def _has_tags(record, words) -> bool:
+    """Whether a record with words and with a text has a tag for every word, and no spans of the text."""
     has_spans = any(record.get(name) is not None for name in ("spans", "entities"))
-    return not has_spans and any(isinstance(record.get(name), list) for name in _TAGS)
+    lists = [record[name] for name in _TAGS if isinstance(record.get(name), list)]
+    return not has_spans and any(
+        len(tags) == len(words) and not any(isinstance(tag, list | Mapping) for tag in tags) for tags in lists
+    )
 
 
 def _row_of_words(words, record, where) -> dict:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-from keras_bert.data.columns import checked_row, choose_columns, is_header
+from keras_bert.data.columns import cells_of, checked_row, choose_columns, is_header
 from keras_bert.data.formats import (
     DELIMITERS,
     JSON_LINES,
@@ -16,7 +16,7 @@ from keras_bert.data.formats import (
     tab_fields,
     without_last_blanks,
 )
-from keras_bert.data.readers import cells_of, misfit, misfit_text, no_key, no_object
+from keras_bert.data.readers import misfit, misfit_text, no_key, no_object
 from keras_bert.errors import DataError
 from keras_bert.files.encodings import open_text
 
@@ -109,7 +109,9 @@ def _delimited_rows(records: Records, wanted, optional, columns) -> Iterator[Tol
             named = is_header(fields, wanted, columns)
             chosen = choose_columns(fields, wanted, optional, columns, where=where, named=named)
             width = len(fields)
-            header_row = fields if named else None
+            header_row = fields if named and width > 1 else None
+            if named:
+                continue
         if fields == header_row:
             continue
         if len(fields) != width:

@@ -67,6 +67,8 @@ def test_a_column_that_only_a_later_row_has_is_found_under_any_of_its_names(file
 
 def test_the_header_of_a_second_file_within_the_file_is_no_row(file):
     assert [r["text"] for r in rows(file("a.tsv", "text\tlabel\na\tx\ntext\tlabel\nb\ty\n"))] == ["a", "b"]
+    # A text that is called as its column is one; nothing beside it tells that it is none.
+    assert [r["text"] for r in rows(file("b.tsv", "text\na\ntext\n"), wanted=("text",))] == ["a", "text"]
     joined = "token\tlabel\nEU\tB-ORG\n\n\ufeff-DOCSTART-\tO\n\ntoken\tlabel\nx\tO\n"
     read = [row["text"] for _, row in task_rows(file("a.conll", joined), "spans", wanted=SPANS)]
     assert read == ["EU", "x"]
@@ -92,6 +94,9 @@ def test_tagged_words_are_read_though_their_text_stands_beside_them():
     record = {"text": "EU rejects", "tokens": ["EU", "rejects"], "ner_tags": ["B-ORG", "O"]}
     [(_, row)] = span_rows([("row 1", record)])
     assert row["spans"] == [{"start": 0, "end": 2, "label": "ORG"}] and row["units"] == "words"
+    record = {"text": "EU rejects", "tokens": ["EU", "rejects"], "labels": [[0, 2, "ORG"], [3, 10, "ACT"]]}
+    [(_, row)] = span_rows([("row 1", record)])
+    assert [span["label"] for span in row["spans"]] == ["ORG", "ACT"]
 
 
 @pytest.mark.parametrize(
