@@ -98,6 +98,11 @@ def _of_targets(targets: dict, rows: int) -> Iterator[dict]:
         what = f"{count:,} answers do not occur in their contexts"
         yield _finding("warning", "answer_not_found", count, what, "they are scored, but cannot be learnt: "
                        "correct them where they are mistakes")  # fmt: skip
+    if targets.get("cut_spans"):
+        count = targets["cut_spans"]
+        what = f"{count:,} spans begin or end within a word; the first: {targets['first_cut_span']}"
+        yield _finding("warning", "cut_word", count, what, "a word has one tag, and they are never found: "
+                       "move them to the ends of words")  # fmt: skip
     counts = targets.get("counts", {})
     for variants in _variants(counts):
         shown = " and ".join(f"{variant!r} ({counts[variant]:,})" for variant in variants)

@@ -5,7 +5,7 @@ from collections import Counter
 
 from keras_bert.data.check_texts import normalised
 from keras_bert.data.label_lists import listed_labels
-from keras_bert.data.spans import checked_spans
+from keras_bert.data.spans import checked_spans, cuts_a_word
 from keras_bert.data.squad import checked_answers
 from keras_bert.errors import DataError
 
@@ -21,6 +21,7 @@ class TargetStatistics:
         self.names = {}  # what `add` returned -> how to show it
         self.more_names = False
         self._counts, self._numbers = Counter(), _Numbers()
+        self._cut, self._first_cut = 0, None
         self._untrimmed = self._unlabelled = self._words = self._rows_without = self._absent = 0
 
     def add(self, row: dict, where: str) -> int:
@@ -89,6 +90,10 @@ class TargetStatistics:
         spans = checked_spans(row["spans"], row["text"], where)
         for _, _, label in spans:
             self._count(label)
+        cut = sum(cuts_a_word(span, row["text"]) for span in spans)
+        if cut and not self._cut:
+            self._first_cut = where
+        self._cut += cut
         self._words += len(row["text"].split())
         self._rows_without += not spans
         return tuple(spans)
@@ -117,7 +122,7 @@ class TargetStatistics:
         if self.kind == "label":
             return {**report, "majority_share": max(report["shares"].values()), "untrimmed": self._untrimmed}
         if self.kind == "spans":
-            report["words"] = self._words
+            report |= {"words": self._words, "cut_spans": self._cut, "first_cut_span": self._first_cut}
         return {**report, "rows_without": self._rows_without}
 
 

@@ -1,6 +1,8 @@
 """Spans of a text, however a file writes them: objects, lists, tags of words, CLUENER's nested objects."""
 
+import functools
 import json
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from keras_bert.data.columns import checked_row, column_names, shortened
 from keras_bert.data.conll import are_characters, checked_tag, tagged_row
 from keras_bert.errors import DataError
+from keras_bert.text import unicode_table as unicode
 
 # What the spans are called: by us, by spaCy and doccano, by older doccano, by CLUENER.
 NAMES = ("spans", "entities", "labels", "label")
@@ -73,6 +76,20 @@ def checked_spans(given, text: str, where: str) -> list[tuple[int, int, str]]:
     if dropped:
         warnings.warn(_dropped(dropped, where))
     return spans
+
+
+def cuts_a_word(span: tuple[int, int, str], text: str) -> bool:
+    """Whether a span begins or ends within what the tokeniser makes one word of, which has one tag."""
+    inside = _within_words()
+    return any(0 < place < len(text) and inside.fullmatch(text, place - 1, place + 1) for place in span[:2])
+
+
+@functools.cache
+def _within_words() -> re.Pattern:
+    """Two characters between which no word of the tokeniser ends."""
+    table = unicode.unicode_table()
+    kinds = (unicode.SPACE, unicode.CHINESE, unicode.PUNCTUATION)
+    return re.compile(f"[^{''.join(map(table.character_class, kinds))}]{{2}}")
 
 
 def _found(given, text, where) -> tuple[list[tuple[int, int, str]], int]:

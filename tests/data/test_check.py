@@ -144,6 +144,19 @@ def test_entities_and_words_are_counted():
     assert (targets["words"], targets["rows_without"]) == (7, 1)
 
 
+def test_spans_that_cut_a_word_are_counted():
+    def cut(text, start, end):
+        return target([{"text": text, "spans": [[start, end, "name"]]}])["cut_spans"]
+
+    assert cut("the Eurozone", 4, 8) == cut("the Eurozone", 8, 12) == cut("Köln", 0, 2) == 1
+    assert cut("the Euro-zone", 4, 8) == cut("北京市", 0, 2) == cut("the Eurozone", 4, 12) == 0
+    assert cut("タワー", 0, 2) == 1  # kana are no ideographs: BERT's words do not end at them
+    rows = [{"text": "the Eurozone", "spans": [[4, 8, "name"]]}] * 2
+    report = check_files({"train": [(f"a:{i}", row) for i, row in enumerate(rows, 1)]})
+    finding = found(report, "cut_word")
+    assert finding["rows"] == 2 and finding["what"].endswith("the first: a:1")
+
+
 def test_spans_that_cannot_be_are_unreadable_rows_and_checking_goes_on():
     rows = [("a:1", {"text": "Anna", "spans": [[0, 9, "name"]]}), ("a:2", {"text": "Rome", "spans": []})]
     report = check_files({"train": rows})
