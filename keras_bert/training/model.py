@@ -177,7 +177,9 @@ class BertModel(DistributedModel):
             value = loss(target, y_pred if output is None else y_pred[output], given)
             self._loss_trackers.add(output, loss, value, loss.total(target, given))
             parts.append(weight * value)
-        parts += [self._aggregate_additional_loss(loss) for loss in self.losses]
+        # Every part of an accumulated batch adds what layers added.
+        count = self.accumulation_steps if training else 1
+        parts += [self._aggregate_additional_loss(loss) / count for loss in self.losses]
         return ops.sum(ops.stack(parts)) if len(parts) > 1 else parts[0]
 
     @property

@@ -163,6 +163,19 @@ def test_smoothed_labels_leave_the_weights_of_the_losses_and_need_classes_that_a
     assert _smoothed(asked, 0.0) == {}
 
 
+def test_what_layers_add_to_the_loss_counts_once_however_many_parts_a_batch_has():
+    losses = []
+    for steps in (1, 4):
+        model = bert()
+        model.model.get_layer("classifier").kernel_regularizer = keras.regularizers.L2(10.0)
+        model.model.get_layer("classifier").kernel.regularizer = keras.regularizers.L2(10.0)
+        model.model.compile(optimizer=keras.optimizers.SGD(0.0), accumulation_steps=steps)
+        data = model.dataset(ROWS, 4)
+        losses.append(model.model.fit(data, verbose=0).history["loss"][0])
+        losses.append(model.model.evaluate(data, verbose=0, return_dict=True)["loss"])
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-5) and losses[0] > 1
+
+
 def test_a_model_saved_as_keras_saves_it_trains_on_with_its_own_settings(tmp_path):
     model = bert().model
     own = {"accumulation_steps": 2, "r_drop": 0.5, "adversarial": 0.25, "rematerialize": True}
