@@ -63,6 +63,12 @@ class GlobalMean(keras.losses.Loss):
             return ops.sum(row_weights(y_true, sample_weight))
         return ops.cast(ops.prod(ops.convert_to_tensor(ops.shape(y_true), "int32")), "float32")
 
+    def counted(self, y_true, sample_weight=None):
+        """The total without what weighs nothing, such as the rows of another part."""
+        if self.reduction != "sum_over_batch_size" or sample_weight is None:
+            return self.total(y_true, sample_weight)
+        return ops.sum(ops.cast(row_weights(y_true, sample_weight) > 0, "float32"))
+
 
 def row_weights(y_true, sample_weight):
     """float32 weights of the shape of `y_true`, of weights that may be one a row."""

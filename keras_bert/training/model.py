@@ -175,7 +175,8 @@ class BertModel(DistributedModel):
         parts = []
         for loss, weight, output, target, given in self.losses_of(y, sample_weight):
             value = loss(target, y_pred if output is None else y_pred[output], given)
-            self._loss_trackers.add(output, loss, value, loss.total(target, given))
+            own = loss.total(target, given), loss.counted(target, given)
+            self._loss_trackers.add(output, loss, value, *own)
             parts.append(weight * value)
         # Every part of an accumulated batch adds what layers added.
         count = self.accumulation_steps if training else 1
@@ -256,9 +257,9 @@ class _Trackers:
     def __iter__(self):
         return iter(self._means.values())
 
-    def add(self, output, loss, value, own_total):
-        """Counts a loss, or one replica's share of it, in."""
+    def add(self, output, loss, value, own_total, own_count):
+        """Counts a loss, or one replica's share of it, in; `own_count` is `GlobalMean.counted`."""
         if output in self._means:
             mean = self._means[output]
             mean.total.assign_add(value * loss.divisor(own_total))
-            mean.count.assign_add(own_total)
+            mean.count.assign_add(own_count)

@@ -176,6 +176,23 @@ def test_what_layers_add_to_the_loss_counts_once_however_many_parts_a_batch_has(
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5) and losses[0] > 1
 
 
+def test_the_loss_of_a_part_is_of_its_own_rows():
+    part = {"name": "classification", "labels": ["bad", "good"]}
+    model = bert("multi_task", parts={"mood": part, "tone": part})
+    model.model.compile()
+    data = model.dataset({"mood": ROWS, "tone": ROWS * 3}, 4)
+    logs = model.model.evaluate(data, return_dict=True, verbose=0)
+    losses = {}
+    for name in ("mood", "tone"):
+        logits = [model.model(x, training=False)[name] for x, _, weights in data if weights[name][0] > 0]
+        labels = [y[name] for _, y, weights in data if weights[name][0] > 0]
+        crossentropy = keras.losses.sparse_categorical_crossentropy(
+            np.concatenate(labels), np.concatenate(logits), from_logits=True
+        )
+        losses[name] = float(np.mean(crossentropy))
+    assert {name: logs[f"{name}_loss"] for name in losses} == pytest.approx(losses, rel=1e-5)
+
+
 def test_a_model_saved_as_keras_saves_it_trains_on_with_its_own_settings(tmp_path):
     model = bert().model
     own = {"accumulation_steps": 2, "r_drop": 0.5, "adversarial": 0.25, "rematerialize": True}
