@@ -161,6 +161,8 @@ def _label_of(row: dict, where: str) -> str:
             "The row has no label", where=where, expected="a class name in the label column",
             remedy="add the label or remove the row",
         )  # fmt: skip
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        label = int(label)  # as pandas has the whole numbers of a column in which a row lacked one
     if isinstance(label, bool) or not isinstance(label, (str, int, np.integer)):
         raise DataError(f"The label is {label!r}", where=where, expected="a text or an integer")
     return str(label).strip()

@@ -44,6 +44,7 @@ def test_the_labels_of_the_rows_are_found_in_alphabetical_order():
 
 def test_labels_that_are_numbers_keep_the_order_of_numbers():
     assert found_in(["10", "9", "-1", 2]) == ["-1", "2", "9", "10"]
+    assert found_in([1.0, "1", np.float64(2.0)]) == ["1", "2"]
 
 
 @pytest.mark.parametrize("label", [None, "", "  "])
