@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from keras_bert.data.columns import column_names
 from keras_bert.errors import DataError, UsageError
 from keras_bert.files.encodings import decoded_lines
-from keras_bert.inference import check_texts
 
 NAME = "standard input"
 
@@ -26,6 +25,8 @@ def rows_of_stdin(task, encoding: str | None = None, columns: Mapping | None = N
         DataError: a line that cannot be read or lacks a column, with its number.
         UsageError: a column given by position; an encoding that is none.
     """
+    from keras_bert.inference import check_texts
+
     for ours, theirs in (columns or {}).items():
         if isinstance(theirs, int):
             raise UsageError(
