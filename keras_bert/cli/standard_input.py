@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from keras_bert.data.columns import column_names
 from keras_bert.errors import DataError, UsageError
 from keras_bert.files.encodings import decoded_lines
+from keras_bert.files.text_streams import invalid_json
 
 NAME = "standard input"
 
@@ -43,10 +44,10 @@ def rows_of_stdin(task, encoding: str | None = None, columns: Mapping | None = N
         else:
             row = _columns_of(record or {}, task, columns or {})
             if any(row.get(name) is None for name in required):
-                raise DataError(
-                    f"This is not valid JSON: {fault}" if fault else "A column is missing",
-                    where=where, expected=f"an object with {', '.join(required)}",
-                )  # fmt: skip
+                expected = f"an object with {', '.join(required)}"
+                if fault:
+                    raise invalid_json(fault, where, expected)
+                raise DataError("A column is missing", where=where, expected=expected)
         for name, value in row.items():
             if value is not None:
                 check_texts(value, name in task.list_columns, f"{where}, {name}")

@@ -16,6 +16,7 @@ TensorFlow backend only; elsewhere `BertModel` is a plain Keras model.
 """
 
 import types
+import warnings
 
 import keras
 
@@ -75,15 +76,17 @@ class DistributedModel(keras.Model):
         is_float16 = any(layer.dtype_policy.name == "mixed_float16" for layer in self._flatten_layers())
         return is_float16 or isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
-    def _forget_nonfinite(self):
-        """Lets training go on that had stopped being finite."""
+    def fit(self, *args, **kwargs):
         if self._sentinel is not None:
-            self._sentinel.step.assign(-1)
-
-    def _first_nonfinite(self) -> int | None:
-        """The step, from 0, from which on nothing was learnt because it was not finite."""
+            self._sentinel.step.assign(-1)  # what stopped an earlier call does not stop this one
+        history = super().fit(*args, **kwargs)
         step = -1 if self._sentinel is None else int(self._sentinel.step.numpy())
-        return None if step < 0 else step
+        if step >= 0:
+            warnings.warn(
+                f"From step {step + 1:,} of this optimizer on nothing was learnt: the loss or a gradient was "
+                "not finite. `kb.Sentinel` among the callbacks would have ended training there"
+            )
+        return history
 
     def make_train_function(self, force=False):
         if self._distribute_strategy is None and not self.optimizer.built:

@@ -1,7 +1,6 @@
 """`BertModel`: the functional model that `fit` trains."""
 
 import contextlib
-import warnings
 
 import keras
 from keras import ops
@@ -205,14 +204,7 @@ class BertModel(DistributedModel):
         if kwargs.get("validation_steps") is None:
             data, kwargs["validation_steps"] = self._repeated(kwargs.get("validation_data"))
             kwargs["validation_data"] = data
-        self._forget_nonfinite()
-        history = super().fit(x, y, shuffle=shuffle, **kwargs)
-        if (step := self._first_nonfinite()) is not None:
-            warnings.warn(
-                f"From step {step + 1:,} of this optimizer on nothing was learnt: the loss or a gradient was "
-                "not finite. `kb.Sentinel` among the callbacks would have ended training there"
-            )
-        return history
+        return super().fit(x, y, shuffle=shuffle, **kwargs)
 
     def _repeated(self, data):
         """(data without end, batches in an epoch); (data, None) where that would be other batches."""
