@@ -1,7 +1,9 @@
 """The flags that several verbs share, and what they mean to the library."""
 
+import contextlib
 import json
 import pathlib
+import sys
 
 from absl import flags
 
@@ -175,13 +177,30 @@ def check_outputs(values, flags_of_outputs, inputs):
 
 
 def start_tensorflow():
-    """Imports TensorFlow without its start-up chatter."""
+    """Imports TensorFlow without its start-up chatter, and without what Keras only takes along."""
     from keras_bert.files.chatter import hidden_chatter
 
-    with hidden_chatter():
+    with hidden_chatter(), _absent("matplotlib", "pandas"):
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the search for GPUs has chatter of its own
+
+
+@contextlib.contextmanager
+def _absent(*packages):
+    """Within the block these packages cannot be imported, unless they were before it.
+
+    Keras imports pandas and matplotlib where it finds them, a third of the time TensorFlow takes to start,
+    for data frames and galleries of pictures that no verb has. What draws our curves imports matplotlib
+    itself.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # None: not to be found
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def load(values, task=None, **more):
