@@ -8,7 +8,6 @@ The last line printed is one JSON object of the scores on --eval_file.
 """
 
 import importlib
-import json
 
 from absl import flags
 
@@ -159,10 +158,11 @@ def run(values, positional):
         options.start_tensorflow()
         strategy = options.strategy(values)
         from keras_bert.recipes.pretrain import PretrainRun, pretrain
+        from keras_bert.reports.scores import as_json
 
         _, scores = pretrain(PretrainRun(**_settings(values)), strategy)
     if scores is not None:
-        print(json.dumps(scores))
+        print(as_json(scores))
 
 
 def _settings(values) -> dict:

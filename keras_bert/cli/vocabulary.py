@@ -8,6 +8,8 @@ printed is one JSON object.
 
 from absl import flags
 
+from keras_bert.cli import options
+
 REQUIRED = ("input_file", "output_file")
 
 
@@ -50,6 +52,7 @@ def run(values, positional):
     reading = {"column": values.text_column, "encoding": values.encoding}
     files = TextFiles(values.input_file, **reading)
     evaluation = TextFiles(values.eval_file, **reading) if values.eval_file else None
+    options.check_outputs(values, ("output_file",), files.paths + (evaluation.paths if evaluation else []))
     with atomic_file(values.output_file) as stage, StreamProgress() as bar:
 
         def progress(name, done, total):

@@ -104,3 +104,13 @@ def test_a_file_without_words_is_refused(tmp_path, capsys):
     )
     assert "no words" in capsys.readouterr().err
     assert not (tmp_path / "v.txt").exists()
+
+
+def test_the_vocabulary_of_last_time_is_no_text_to_learn_from(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("a warm film\n")
+    (tmp_path / "vocab.txt").write_text("old\n")
+    for whole_folder in (f"--input_file={tmp_path}", f"--eval_file={tmp_path}"):
+        flags = [f"--input_file={tmp_path}/a.txt", whole_folder, f"--output_file={tmp_path / 'vocab.txt'}"]
+        assert main(["vocabulary", *flags]) == 2
+        assert "--output_file=" in capsys.readouterr().err
+        assert (tmp_path / "vocab.txt").read_text() == "old\n"
