@@ -91,22 +91,6 @@ def texts_one_by_one(bert, signature: str, texts: dict, sequences: dict, given=F
     ]
 
 
-def rows_by_part(task, source, where: str, error) -> dict:
-    """The rows of every part of a task, or of the task itself under None.
-
-    Raises:
-        error: a part has none, or there is another.
-    """
-    if not task.parts:
-        return {None: source}
-    if not isinstance(source, dict) or source.keys() != task.parts.keys():
-        raise error(
-            "Not every part of the task has its rows", where=where,
-            expected=", ".join(f"{name}=FILE" for name in task.parts),
-        )  # fmt: skip
-    return source
-
-
 def row_of(arrays: dict, i: int) -> dict:
     """One row of the arrays, the batch's axis kept."""
     return {name: array[i : i + 1] for name, array in arrays.items()}

@@ -14,7 +14,8 @@ from keras_bert.errors import ExportError
 from keras_bert.export import readback
 from keras_bert.export.agreement import decisions
 
-TIMEOUT_SECONDS = 1800
+# What takes longer hangs: an export, and one of its questions, which is up to 32 rows of 512 tokens.
+TIMEOUT_SECONDS, QUESTION_SECONDS = 1800, 180
 MEASURED = ("load_seconds", "first_answer_ms", "latency_ms", "latency_p99_ms", "peak_memory_bytes")
 
 
@@ -127,7 +128,9 @@ def ask(artefacts: list) -> list:
     with tempfile.TemporaryDirectory() as folder:
         questions, answers = pathlib.Path(folder, "questions.json"), pathlib.Path(folder, "answers.json")
         questions.write_text(json.dumps([_as_json(artefact) for artefact in artefacts]), encoding="utf-8")
-        _run_reader(questions, answers, where=artefacts[-1].path)
+        asked = sum(len(artefact.all_questions()) for artefact in artefacts)
+        timeout = max(TIMEOUT_SECONDS, QUESTION_SECONDS * asked)
+        _run_reader(questions, answers, timeout, where=artefacts[-1].path)
         results = json.loads(answers.read_text(encoding="utf-8"))
     for result in results:
         result["answers"] = [
@@ -137,7 +140,7 @@ def ask(artefacts: list) -> list:
     return results
 
 
-def _run_reader(questions, answers, where):
+def _run_reader(questions, answers, timeout, where):
     fault = None
     try:
         process = subprocess.run(
@@ -145,10 +148,10 @@ def _run_reader(questions, answers, where):
             [sys.executable, "-P", readback.__file__, questions, answers],
             # Without the GPU, all of whose memory this process may hold.
             env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS,
+            capture_output=True, text=True, errors="replace", timeout=timeout,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        fault = f"no answer within {TIMEOUT_SECONDS} seconds"
+        fault = f"no answer within {timeout} seconds"
     else:
         if process.returncode:
             fault = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1][:500]

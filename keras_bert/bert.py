@@ -17,7 +17,7 @@ from keras_bert.inference import Answerer, TracedModel, embed, predict, text_col
 from keras_bert.layers import blank_weights
 from keras_bert.saving import save
 from keras_bert.tasks import task_class
-from keras_bert.tasks.base import Task
+from keras_bert.tasks.base import Task, rows_by_part
 from keras_bert.text.tokenizer import Tokenizer
 
 DEFAULT_MAX_LENGTH = 128
@@ -63,8 +63,8 @@ class Bert:
         """A BERT with random weights; `task` by name, `settings` are the task's."""
         if task is None:
             return cls(config, tokenizer, dtype=dtype, blank=blank)
-        settings.setdefault("max_length", min(DEFAULT_MAX_LENGTH, config.max_sequence_length))
         kind = task_class(task)
+        settings.setdefault("max_length", min(kind.usual_length, config.max_sequence_length))
         try:
             built = kind(**settings)
         except TypeError as error:
@@ -93,13 +93,13 @@ class Bert:
     @functools.cached_property
     def answerer(self) -> Answerer:
         """Text to answer and ids to answer as graph functions; what `export` writes."""
-        self._need_task()
+        self.need_task()
         return Answerer(self._traced, self.task, self._in_graph, self.config)
 
     @functools.cached_property
     def portable_answerer(self) -> Answerer:
         """The same for runtimes that know fewer operations: every batch is computed with its padding."""
-        self._need_task()
+        self.need_task()
         return Answerer(TracedModel(self.model, portable=True), self.task, self._in_graph, self.config)
 
     @functools.cached_property
@@ -110,7 +110,7 @@ class Bert:
     def _in_graph(self):
         return self.tokenizer.in_graph(allow_special=self.task.allow_special if self.task else ())
 
-    def _need_task(self):
+    def need_task(self):
         if self.task is None:
             raise UsageError(
                 "This model has no head", expected="a task",
@@ -133,7 +133,7 @@ class Bert:
         Raises:
             DataError: a row that cannot be used, with file and line.
         """
-        self._need_task()
+        self.need_task()
         return self.task.dataset(source, self._in_graph, batch_size, training=training, seed=seed, **reading)
 
     def preprocess(self, texts, text_pair=None) -> dict:
@@ -155,7 +155,7 @@ class Bert:
         return {name: np.asarray(value).astype("float32") for name, value in outputs.items()}
 
     def embed(self, texts, *, batch_size=32) -> np.ndarray:
-        """One vector a text, pooled from its tokens as `pooling` says.
+        """One vector a text, pooled from its tokens as a similarity task does, else as `pooling` says.
 
         Args:
             texts: str or sequence of str.
@@ -163,13 +163,14 @@ class Bert:
         Returns:
             float32 array (B, D).
         """
-        pooling = self.pooling or Pooling()
+        own = self.task.text_pooling if self.task is not None else None
+        pooling = Pooling(**own) if own else self.pooling or Pooling()
         length = min(pooling.max_length or DEFAULT_MAX_LENGTH, self.config.max_sequence_length)
         return embed(self.encoder, self._in_graph, texts, length, pooling.mode, pooling.normalize, batch_size)
 
     def serve(self, *texts) -> dict:
         """The exported function: string tensors (B,), of lists (B, C), one a column -> the answer."""
-        self._need_task()
+        self.need_task()
         columns = (*self.task.columns, *self.task.list_columns, *self.task.optional_columns)
         return self.answerer.text(dict(zip(columns, texts, strict=False)))
 
@@ -181,13 +182,13 @@ class Bert:
             text_pair: str or sequence of str, where the task takes two texts.
             batch_size: int.
         """
-        self._need_task()
+        self.need_task()
         columns = text_columns(self.task, texts, text_pair)
         return predict(self.answerer, self.task, columns, batch_size)
 
     def evaluate(self, source, *, batch_size=32, **reading) -> dict:
         """The task's scores over a whole source (as `dataset` takes it), from what `predict` answers."""
-        self._need_task()
+        self.need_task()
         if not self.task.learns_from_rows:
             if not self.model.compiled:
                 self.model.compile()
@@ -196,9 +197,8 @@ class Bert:
             )
         if self.task.parts:
             scores = {
-                name: self.part(name).evaluate(source[name], batch_size=batch_size, **reading)
-                for name in self.task.parts
-                if name in source
+                name: self.part(name).evaluate(rows, batch_size=batch_size, **reading)
+                for name, rows in rows_by_part(self.task, source, "evaluate", UsageError).items()
             }
             return {**self.task.scores_of_parts(scores), **scores}
         gold, answers = self.answered(source, batch_size=batch_size, **reading)
@@ -206,14 +206,14 @@ class Bert:
 
     def answered(self, source, *, batch_size=32, **reading) -> tuple[list[dict], list[dict]]:
         """(checked rows, answers as of `predict`) of a whole labelled source, as `dataset` takes it."""
-        self._need_task()
+        self.need_task()
         rows = Rows(open_source(source, self.task, **reading), self.task)
         gold = list(rows.checked())
         return gold, predict(self.answerer, self.task, rows.texts_of(gold), batch_size)
 
     def part(self, name: str) -> "Bert":
         """This model answering one of its task's parts alone; the weights are shared."""
-        self._need_task()
+        self.need_task()
         if name not in self.task.parts:
             raise UsageError(f"There is no part {name!r}", expected=f"of {', '.join(self.task.parts)}")
         part = copy.copy(self)
@@ -228,7 +228,7 @@ class Bert:
         Args:
             **settings: some of `bert.task.settings()`; none that shape the head.
         """
-        self._need_task()
+        self.need_task()
         if not isinstance(self.task, Task):
             raise UsageError(
                 "A part is retuned with the whole",
@@ -289,7 +289,7 @@ class Bert:
         Returns:
             dict: what was written and how it compared.
         """
-        self._need_task()
+        self.need_task()
         from keras_bert.export import export
 
         return export(self, path, format=format, **options)

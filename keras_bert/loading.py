@@ -81,7 +81,7 @@ def load(
     # A head that no task is loaded for by itself, such as a masked LM's, is that task's if it is asked for.
     is_own = task == own_task or (own_task is None and task and checkpoint.head == _head_of(task))
     if task == own_task:
-        settings = {**own_settings, **settings}
+        settings = {**_without_old_classes(own_settings, settings), **settings}
     elif checkpoint.pooling and task:
         settings = {**_pooling_settings(checkpoint.pooling, task), **settings}
     with ThreadPoolExecutor(1) as beside:  # hashing takes as long as building, and another core
@@ -155,6 +155,13 @@ def _load_own(bert: Bert, checkpoint: Checkpoint) -> list[str]:
     assign(bert.model, weights)
     own = [v.path for v in bert.model.weights if v.path.split("/")[0] in bert.task.own_layers]
     return [f"{path} is not in the checkpoint and starts fresh" for path in own if path not in weights]
+
+
+def _without_old_classes(own: dict, given: dict) -> dict:
+    """The folder's settings, without what was chosen for its classes where others are given."""
+    if given.get("labels") is None or list(given["labels"]) == list(own.get("labels", ())):
+        return own
+    return {name: value for name, value in own.items() if name not in ("thresholds", "values")}
 
 
 def _head_of(task: str) -> str | None:

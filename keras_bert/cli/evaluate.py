@@ -10,6 +10,7 @@ prints a line for each and the mean of the main score.
 from absl import flags
 
 from keras_bert.cli import options
+from keras_bert.errors import UsageError
 
 REQUIRED = ("model_dir", "input_file")
 
@@ -38,21 +39,13 @@ def run(values, positional):
     options.check_outputs(values, ("output_file", "errors_file"), inputs)
     bert = options.load(values)
     reading = {"batch_size": values.eval_batch_size, **options.reading(values)}
-    from keras_bert.reports.scores import as_json, score_table, scores_by_file, table_by_file
+    from keras_bert.reports.scores import as_json
 
-    labels = bert.task.labels if bert.task else None
-    if bert.task is None or bert.task.parts or not bert.task.learns_from_rows:
-        scores = bert.evaluate(path, **reading)
-        table = score_table(scores, labels)
-    elif isinstance(path, dict):
-        found = {name: _scores(bert, one, reading, values) for name, one in path.items()}
-        scores = scores_by_file({name: scores for name, (scores, _) in found.items()}, bert.task)
-        table = table_by_file(scores)
-        _write_errors(values, bert.task, {name: answered for name, (_, answered) in found.items()})
-    else:
-        scores, answered = _scores(bert, path, reading, values)
-        table = score_table(scores, labels)
-        _write_errors(values, bert.task, {None: answered})
+    scores, table, answered = _scored(bert, path, reading, values.resamples)
+    if values.errors_file:
+        from keras_bert.reports.errors import write_worst
+
+        write_worst(values.errors_file, answered)
     print(table)
     line = as_json(scores)
     if values.output_file:
@@ -63,18 +56,36 @@ def run(values, positional):
     print(line)
 
 
-def _scores(bert, path, reading, values):
+def _scored(bert, path, reading, resamples) -> tuple[dict, str, dict]:
+    """(scores, their table, {name of a file or part, or None: (task, gold, answers)})."""
+    from keras_bert.reports.scores import score_table, scores_by_file, table_by_file
+    from keras_bert.tasks.base import rows_by_part
+
+    if bert.task is None or not bert.task.learns_from_rows:
+        scores = bert.evaluate(path, **reading)
+        return scores, score_table(scores), {}
+    if bert.task.parts:
+        files = rows_by_part(bert.task, path, "--input_file", UsageError)
+        models = {name: bert.part(name) for name in files}
+    else:
+        files = path if isinstance(path, dict) else {None: path}
+        models = dict.fromkeys(files, bert)
+    found = {name: _scores(models[name], file, reading, resamples) for name, file in files.items()}
+    answered = {name: (models[name].task, *rows) for name, (_, rows) in found.items()}
+    scores = {name: scores for name, (scores, _) in found.items()}
+    if bert.task.parts:
+        scores = {**bert.task.scores_of_parts(scores), **scores}
+        return scores, score_table(scores), answered
+    if isinstance(path, dict):
+        scores = scores_by_file(scores, bert.task)
+        return scores, table_by_file(scores), answered
+    return scores[None], score_table(scores[None], bert.task.labels), answered
+
+
+def _scores(bert, path, reading, resamples):
     """(scores with their interval, (gold, answers)) of one file."""
     from keras_bert.reports.scores import with_interval
 
     gold, answers = bert.answered(path, **reading)
     scores = {**bert.task.scores(gold, answers), "rows": len(gold)}
-    return with_interval(scores, bert.task, gold, answers, values.resamples), (gold, answers)
-
-
-def _write_errors(values, task, answered):
-    """The worst answers of every file: {name or None: (gold, answers)}."""
-    if values.errors_file:
-        from keras_bert.reports.errors import write_worst
-
-        write_worst(values.errors_file, task, answered)
+    return with_interval(scores, bert.task, gold, answers, resamples), (gold, answers)

@@ -99,7 +99,12 @@ def define_training(values, batch_size=32, learning_rate=5e-5, epochs=3):
     flags.DEFINE_integer("warmup_steps", None, "the same as a number of steps", 0, flag_values=values)
     flags.DEFINE_float("weight_decay", 0.01, "of kernels and embeddings", 0.0, flag_values=values)
     flags.DEFINE_integer(
-        "random_seed", 0, "of new weights, dropout and the order of rows", 0, flag_values=values
+        "random_seed",
+        0,
+        "of new weights, dropout and the order of rows",
+        0,
+        options.HIGHEST_SEED,
+        flag_values=values,
     )
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16"], "of the arithmetic", flag_values=values
@@ -165,8 +170,11 @@ def _methods(values) -> dict:
 
 
 def _seed(given: str) -> int:
-    if not given.isdecimal():
-        raise UsageError(f"{given!r} is no seed", where="--seeds", expected="whole numbers, such as 0,1,2")
+    if not given.isdecimal() or int(given) > options.HIGHEST_SEED:
+        raise UsageError(
+            f"{given!r} is no seed", where="--seeds",
+            expected=f"whole numbers up to {options.HIGHEST_SEED}, such as 0,1,2",
+        )  # fmt: skip
     return int(given)
 
 

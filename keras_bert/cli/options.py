@@ -12,6 +12,7 @@ from keras_bert.errors import DataError, UsageError
 from keras_bert.training.clusters import CLUSTERS
 from keras_bert.training.strategies import STRATEGIES
 
+HIGHEST_SEED = 2**32 - 1  # that NumPy takes
 # What a column of the user's file may be, of all tasks.
 COLUMNS = ("text", "text_pair", "label", "labels", "score", "spans", "question", "context", "answers",
            "choices", "negative", "sample_weight")  # fmt: skip
@@ -156,6 +157,18 @@ def existing_file(path, flag) -> str:
             what = "This is a folder" if found.is_dir() else "This is a pipe or a device, which is read once"
         raise DataError(what, where=f"--{flag}={path}", expected="the path of a file")
     return path
+
+
+def check_utf8(texts, flag: str):
+    """Refuses texts of the command line that are no UTF-8: Python hands them on as halves of characters."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                "The text is not UTF-8", where=flag, expected="text in UTF-8",
+                remedy="put it into a file and name its --encoding",
+            ) from None  # fmt: skip
 
 
 def check_outputs(values, flags_of_outputs, inputs):

@@ -45,15 +45,9 @@ def run(values, positional):
         options.existing_file(values.input_file, "input_file")
         options.check_outputs(values, ("output_file",), (values.input_file,))
     for name, texts in given.items():
-        for text in texts:
-            if not _is_encodable(text):
-                raise UsageError(
-                    "The text is not UTF-8",
-                    where=f"--{name}",
-                    expected="text in UTF-8",
-                    remedy="put it into a file and name its --encoding",
-                )
+        options.check_utf8(texts, f"--{name}")
     bert = options.load(values)
+    bert.need_task()
     chunks = [given] if given else _chunks(_rows_of(values, bert.task), bert.task, values.rows_at_once)
     lines = (
         json.dumps(answer, ensure_ascii=False)
@@ -70,15 +64,6 @@ def run(values, positional):
             print(line, flush=values.input_file == "-")
 
 
-def _is_encodable(text) -> bool:
-    # Bytes of the command line that are no UTF-8 come from Python as halves of characters.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _rows_of(values, task):
     """Yields the rows of --input_file, one after the other."""
     if values.input_file == "-":
@@ -86,6 +71,7 @@ def _rows_of(values, task):
 
         yield from rows_of_stdin(task, values.encoding, options.reading(values).get("columns"))
         return
+    from keras_bert.data.choices import with_choices
     from keras_bert.data.readers import rows_from
     from keras_bert.data.task_rows import task_rows
 
@@ -93,7 +79,7 @@ def _rows_of(values, task):
     reading = {**asked, **options.reading(values)}
     kind = {"kind": task.row_kind} if task.row_kind else {}
     for _, row in (task_rows if kind else rows_from)(values.input_file, **kind, **reading):
-        yield row
+        yield with_choices(row) if task.row_kind == "choices" else row
 
 
 def _chunks(rows, task, size):

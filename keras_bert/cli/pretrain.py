@@ -138,7 +138,9 @@ def define_optimizer(values):
         "compile the step with XLA: faster in float32, on one device and rows of one length",
         flag_values=values,
     )
-    flags.DEFINE_integer("random_seed", 0, "of weights, masks, dropout and order", 0, flag_values=values)
+    flags.DEFINE_integer(
+        "random_seed", 0, "of weights, masks, dropout and order", 0, options.HIGHEST_SEED, flag_values=values
+    )
     flags.DEFINE_float("save_seconds", 600, "seconds between two saved states", 0.0, flag_values=values)
 
 

@@ -37,15 +37,18 @@ def run(values, positional):
     if not (values.query or values.queries_file or values.labels_file):
         raise UsageError("Nothing to look for", expected="--query, --queries_file or --labels_file")
     queries = list(values.query or ())
+    options.check_utf8(queries, "--query")
+    reading = options.reading(values)
+    encoded = {"encoding": reading.get("encoding")}  # of all the files; the rest is the texts' alone
     if values.queries_file:
-        queries += _texts(options.existing_file(values.queries_file, "queries_file"), {})
-    texts = _texts(values.input_file, options.reading(values))
+        queries += _texts(options.existing_file(values.queries_file, "queries_file"), encoded)
+    texts = _texts(values.input_file, reading)
     bert = options.load(values)
     from keras_bert.search import TextIndex
 
     index = TextIndex(bert, texts, batch_size=values.eval_batch_size, threshold=values.threshold)
     if values.labels_file:
-        print(json.dumps(index.tune(*_labelled(values.labels_file, len(texts)))))
+        print(json.dumps(index.tune(*_labelled(values.labels_file, len(texts), encoded))))
     for query, found in zip(queries, index.search(queries, values.k) if queries else (), strict=True):
         print(json.dumps({"query": query, "found": found}, ensure_ascii=False))
 
@@ -56,19 +59,20 @@ def _texts(path, reading) -> list[str]:
     return [row["text"] for _, row in rows_from(path, wanted=("text",), **reading)]
 
 
-def _labelled(path, count) -> tuple[list, list]:
+def _labelled(path, count, reading) -> tuple[list, list]:
     """(queries, the row of each or None)."""
     from keras_bert.data.readers import rows_from
 
     queries, rows = [], []
     options.existing_file(path, "labels_file")
-    for where, row in rows_from(path, wanted=("text",), optional=("row",)):
+    for where, row in rows_from(path, wanted=("text",), optional=("row",), **reading):
         given = row.get("row")
-        try:
-            number = None if given is None else int(given)
+        try:  # pandas writes whole numbers beside blanks as 2.0
+            number = None if given is None else float(given)
         except (TypeError, ValueError):
-            number = -1
-        if number is not None and not 0 <= number < count:
+            number = -1.0
+        number = int(number) if number is not None and number.is_integer() else number
+        if number is not None and (isinstance(number, float) or not 0 <= number < count):
             raise DataError(
                 f"The row is {given!r}",
                 where=where,

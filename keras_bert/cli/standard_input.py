@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 
+from keras_bert.data.choices import with_choices
 from keras_bert.data.columns import column_names
 from keras_bert.errors import DataError, UsageError
 from keras_bert.files.encodings import decoded_lines
@@ -42,6 +43,7 @@ def rows_of_stdin(task, encoding: str | None = None, columns: Mapping | None = N
         elif record is None and not line.strip():
             continue
         else:
+            record = with_choices(record) if record and task.row_kind == "choices" else record
             row = _columns_of(record or {}, task, columns or {})
             if any(row.get(name) is None for name in required):
                 expected = f"an object with {', '.join(required)}"

@@ -1,12 +1,13 @@
 """Rows of multiple choice: choices as a list or in columns of their own, the right one by place or name."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from keras_bert.data.columns import checked_row, column_names, shortened
 from keras_bert.errors import DataError
 
-_MOST = 10
+_MOST = 26
 # What columns of choices are called: by us, in COPA, in SWAG, and by letters; as columns.py compares names.
 COLUMNS = (
     tuple(f"choice_{i}" for i in range(_MOST)),
@@ -14,7 +15,7 @@ COLUMNS = (
     tuple(f"choice{i}" for i in range(1, _MOST + 1)),
     tuple(f"ending{i}" for i in range(_MOST)),
     tuple(f"ending_{i}" for i in range(_MOST)),
-    tuple("abcdefghij"),
+    tuple("abcdefghijklmnopqrstuvwxyz"),
 )
 _LISTS = ("choices", "endings", "options", "candidates")  # and what their list is called
 _EXPECTED = 'two texts or more: ["a dog", "a cat"], or columns choice_0, choice_1 ...'
@@ -51,6 +52,8 @@ def joined_choices(row: Mapping) -> dict:
             return {**{key: value for key, value in row.items() if key != name}, "choices": row[name]}
     theirs = {str(key).strip().casefold(): key for key in row}
     for names in COLUMNS:
+        if names[0] == "a":  # behind the last letter, one may name something else: Q the question
+            names = tuple(itertools.takewhile(theirs.__contains__, names))
         cells = [row.get(theirs.get(name)) for name in names]
         while cells and (cells[-1] is None or not str(cells[-1]).strip()):
             cells.pop()
@@ -58,6 +61,13 @@ def joined_choices(row: Mapping) -> dict:
             rest = {key: value for key, value in row.items() if str(key).strip().casefold() not in names}
             return {**rest, "choices": ["" if cell is None else str(cell) for cell in cells]}
     return dict(row)
+
+
+def with_choices(row: Mapping) -> dict:
+    """The row with `choices` as a list of texts, however they are written, if they can be read."""
+    row = joined_choices(row)
+    texts, _ = _texts(row.get("choices"))
+    return {**row, "choices": texts} if texts else row
 
 
 def checked_choices(row: Mapping, where: str) -> tuple[list[str], int]:

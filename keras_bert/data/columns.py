@@ -12,11 +12,12 @@ SAME_COLUMN = (
     ("label", "label_id", "class"),
     ("sample_weight", "weight"),
 )
-# Names in MRPC, QQP and MNLI that may mean other things elsewhere: they count where there is none of those.
+# Names in MRPC, QQP, MNLI and STS-B that may mean other things elsewhere: they count where none of those is.
 RARE_NAMES = {
     "text": ("question1", "#1 string"),
     "text_pair": ("question2", "#2 string"),
     "label": ("gold_label", "is_duplicate", "quality"),
+    "score": ("similarity_score", "similarity", "label", "is_duplicate"),
 }
 # Columns that must be strings and are kept to the letter; strings of other columns lose outer white space.
 TEXT_COLUMNS = ("text", "text_pair", "question", "context")

@@ -175,17 +175,22 @@ def _one(span, text, where) -> tuple[int, int, str]:
 
 def _visible(start, end, text, where) -> tuple[int, int]:
     """The part of a stretch that something of a text can cover."""
-    first, behind = start, end
-    while first < behind and _is_invisible(text[first]):
-        first += 1
-    while first < behind and _is_invisible(text[behind - 1]):
-        behind -= 1
+    first, behind = seen_part(text, start, end)
     if first == behind:
         raise DataError(
             f"The span from {start} to {end} is blank: {shortened(text[start:end])}", where=where,
             expected="something to be seen in every span", remedy="drop the span or correct its offsets",
         )  # fmt: skip
     return first, behind
+
+
+def seen_part(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where the stretch begins and ends without blanks and invisible characters at its ends."""
+    while start < end and _is_invisible(text[start]):
+        start += 1
+    while start < end and _is_invisible(text[end - 1]):
+        end -= 1
+    return start, end
 
 
 def _is_invisible(char: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from keras_bert.data.columns import checked_row, shortened
 from keras_bert.data.formats import json_values
+from keras_bert.data.spans import seen_part
 from keras_bert.errors import DataError
 
 # What SQuAD, MRQA and the first CMRC call the same; ours first.
@@ -136,11 +137,12 @@ def _located(given, context, where) -> tuple[list[dict], int, int]:
     """(answers, how many of them were moved, how many are not in the context)."""
     found, absent, moved = [], [], 0
     for text, start in _pairs(given, where):
-        bare = text.strip()
+        first, behind = seen_part(text, 0, len(text))
+        bare = text[first:behind]
         if not bare:
             continue
         known = isinstance(start, int) and start >= 0
-        start = start + text.index(bare) if known else 0
+        start = start + first if known else 0
         near = start if context.startswith(bare, start) else _nearest(bare, context, start)
         if near < 0:
             absent.append({"text": bare, "start": -1})

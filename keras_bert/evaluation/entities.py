@@ -3,6 +3,7 @@
 A span is right where its type, its start and its end are. A ratio whose denominator is zero is 0.
 """
 
+import re
 from collections import Counter
 
 _STRICT = {"IOB2": {"B", "I"}, "IOBES": {"B", "I", "E", "S"}}
@@ -68,6 +69,25 @@ def _split(tag: str) -> tuple[str, str]:
     if prefix == "O":
         return "O", ""
     return (prefix, kind or "_") if prefix in ("B", "I", "E", "S") else ("I", tag)
+
+
+def in_words(spans, text: str) -> list:
+    """Spans (label, start, end), each cut into the words it holds."""
+    return [
+        (label, start + word.start(), start + word.end())
+        for label, start, end in spans
+        for word in re.finditer(r"\S+", text[start:end])
+    ]
+
+
+def joined_neighbours(spans, text: str) -> list:
+    """Spans (label, start, end), those of one label joined between which there is only white space."""
+    joined = []
+    for label, start, end in sorted(spans, key=lambda span: span[1:]):
+        if joined and joined[-1][0] == label and not text[joined[-1][2] : start].strip():
+            start = joined.pop()[1]
+        joined.append((label, start, end))
+    return joined
 
 
 def entity_scores(gold, predicted) -> dict:

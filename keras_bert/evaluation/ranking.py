@@ -60,15 +60,20 @@ def retrieval_scores(similarities, relevant, k=(1, 5, 10)) -> dict:
     Raises:
         ValueError: not one row a query, a NaN, a query without a relevant text or with one that is no column.
     """
+    ranks = first_ranks(similarities, relevant)
+    scores = {"mrr": float((1 / ranks).mean())}
+    return {**scores, **{f"accuracy_at_{n}": float((ranks <= n).mean()) for n in k}}
+
+
+def first_ranks(similarities, relevant) -> np.ndarray:
+    """int (Q,): the rank, from 1, of the first relevant text of every query; as `retrieval_scores`."""
     similarities = np.asarray(similarities)
     if similarities.ndim != 2 or len(similarities) != len(relevant) or not len(relevant):
         raise ValueError(
             "`similarities` must have a row for every query of `relevant`. Received: shape "
             f"{similarities.shape}, {len(relevant)} queries"
         )
-    ranks = np.array([_first_rank(i, *row) for i, row in enumerate(zip(similarities, relevant, strict=True))])
-    scores = {"mrr": float((1 / ranks).mean())}
-    return {**scores, **{f"accuracy_at_{n}": float((ranks <= n).mean()) for n in k}}
+    return np.array([_first_rank(i, *row) for i, row in enumerate(zip(similarities, relevant, strict=True))])
 
 
 def _first_rank(query: int, row, texts) -> int:

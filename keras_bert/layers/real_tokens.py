@@ -83,6 +83,7 @@ class _Real:
     def __init__(self, padding_mask):
         import tensorflow as tf
 
+        padding_mask = tf.cast(padding_mask, tf.int32)  # a bool one too
         self._places = tf.where(padding_mask)  # (real tokens, 2)
         self._shape = tf.shape(padding_mask, tf.int64)
         batch, length = tf.unstack(tf.shape(padding_mask))

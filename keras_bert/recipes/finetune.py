@@ -13,7 +13,7 @@ from keras_bert.config import BertConfig
 from keras_bert.data.pipeline import open_source
 from keras_bert.errors import UsageError
 from keras_bert.loading import load
-from keras_bert.reports.card import model_card
+from keras_bert.reports.card import example_for, model_card
 from keras_bert.reports.errors import worst_answers
 from keras_bert.reports.plots import history_plot
 from keras_bert.reports.progress import Progress, say
@@ -23,7 +23,7 @@ from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.training.best import BestEpoch
 from keras_bert.training.class_weights import with_class_weights
 from keras_bert.training.fit import fit
-from keras_bert.training.losses import SparseCrossentropy
+from keras_bert.training.label_smoothing import smoothed
 from keras_bert.training.metrics_log import MetricsLog
 
 
@@ -69,10 +69,11 @@ class FinetuneRun:
         names = ("train_batch_size", "learning_rate", "epochs", "warmup_proportion", "warmup_steps",
                  "weight_decay", "dropout", "layer_decay", "frozen_blocks", "class_weights",
                  "label_smoothing", "adversarial", "r_drop", "patience", "seed", "dtype")  # fmt: skip
-        off = (None, 0.0) if self.patience else (None, 0.0, 0)
-        return {
-            name: getattr(self, name) for name in names if name == "seed" or getattr(self, name) not in off
-        }
+        given = {name: getattr(self, name) for name in names}
+        off = dict.fromkeys(
+            ("label_smoothing", "adversarial", "r_drop", "patience"), 0
+        )  # elsewhere 0 says much
+        return {name: value for name, value in given.items() if value is not None and value != off.get(name)}
 
 
 def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
@@ -86,6 +87,10 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
         KerasBertError: whatever of the input cannot be used; nothing half-written stays.
     """
     folders.check_output(run.output_dir)  # before the training, not after it
+    if run.patience and not run.eval_file:
+        raise UsageError(
+            "Nothing says which epoch is better", where="patience", expected="an evaluation file beside it"
+        )
     keras.utils.set_random_seed(run.seed)
     bert = _start(run)
     freeze(bert, run.frozen_blocks)
@@ -104,7 +109,7 @@ def finetune(run: FinetuneRun) -> tuple[Bert, dict | None]:
             bert.model, train, validation, epochs=run.epochs, learning_rate=run.learning_rate,
             warmup_proportion=run.warmup_proportion, warmup_steps=run.warmup_steps,
             weight_decay=run.weight_decay, layer_decay=run.layer_decay,
-            **_smoothed(bert, run.label_smoothing),
+            **smoothed(bert.model, bert.task, run.label_smoothing),
             r_drop=run.r_drop, adversarial=run.adversarial,
             callbacks=[*([best] if best else []), log, progress],
         )  # fmt: skip
@@ -155,24 +160,6 @@ def _evaluation(run) -> dict:
     return {"batch_size": run.eval_batch_size, **run.reading}
 
 
-def _smoothed(bert, label_smoothing: float) -> dict:
-    """The task's loss with smoothed labels, as `compile` takes it; {} leaves it as it is."""
-    if not label_smoothing:
-        return {}
-    loss = bert.model.default_loss()
-    losses = loss if isinstance(loss, dict) else {None: loss}
-    # Where a row may have fewer choices than others, those that are not there are no classes.
-    known = not bert.task.list_columns and all(isinstance(one, SparseCrossentropy) for one in losses.values())
-    if not 0 < label_smoothing < 1 or not known:
-        raise UsageError(
-            f"The label smoothing is {label_smoothing}", where="label_smoothing",
-            expected="a number below 1, for tasks with the cross-entropy of classes that every row has",
-        )  # fmt: skip
-    for one in losses.values():
-        one.label_smoothing = label_smoothing
-    return {"loss": loss, "loss_weights": bert.model.default_loss_weights}
-
-
 def _evaluated(bert, run, best) -> tuple[dict | None, list]:
     """(scores on the evaluation file, the worst answers); thresholds are tuned on it first.
 
@@ -192,9 +179,11 @@ def _evaluated(bert, run, best) -> tuple[dict | None, list]:
     return scores, worst_answers(bert.task, gold, answers)
 
 
-def _names(files) -> str:
-    """A file, or the files of the parts of a task."""
-    return ", ".join(f"{part}={file}" for part, file in files.items()) if isinstance(files, dict) else files
+def _names(files, short=False) -> str:
+    """A file, or the files of the parts of a task; `short`: without their folders."""
+    if isinstance(files, dict):
+        return ", ".join(f"{part}={_names(file, short)}" for part, file in files.items())
+    return pathlib.Path(files).name if short else files
 
 
 def _start(run) -> Bert:
@@ -207,6 +196,8 @@ def _start(run) -> Bert:
         config = BertConfig.preset(run.preset, vocabulary_size=len(tokenizer.vocabulary)).with_dropout(
             run.dropout
         )
+        if run.activation:
+            config = config.replace(activation=run.activation)
         return Bert.from_config(config, tokenizer, run.task, dtype=run.dtype, **settings)
     return load(
         run.model_dir,
@@ -223,6 +214,11 @@ def _settings_from_data(run) -> dict:
     """The settings of the task that its training rows decide, and the labels where they are given."""
     kind = task_class(run.task)
     if run.task == "multi_task":
+        if run.labels is not None:
+            raise UsageError(
+                "Every part has labels of its own", where="labels",
+                expected='{"parts": {"mood": {"name": "classification", "labels": [...]}}} as task_settings',
+            )  # fmt: skip
         parts = {}
         for name, given in _parts_of(run).items():
             part = task_class(given.get("name", ""))
@@ -262,9 +258,9 @@ def _parts_of(run) -> dict:
 
 
 def _save(bert, run, log, scores, seconds, worst):
-    data = {"train_file": pathlib.Path(_names(run.train_file)).name}
+    data = {"train_file": _names(run.train_file, short=True)}
     if run.eval_file:
-        data["eval_file"] = pathlib.Path(_names(run.eval_file)).name
+        data["eval_file"] = _names(run.eval_file, short=True)
     card = model_card(
         title=pathlib.Path(run.output_dir).name,
         task=run.task,
@@ -279,7 +275,7 @@ def _save(bert, run, log, scores, seconds, worst):
         },
         scores=scores,
         config=bert.config,
-        example="Type a text here.",
+        example=example_for(bert.task),
     )
 
     def more(stage: pathlib.Path):

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from keras_bert.checkpoints import folder as folders
 from keras_bert.files.atomic import atomic_file
 from keras_bert.recipes.finetune import FinetuneRun, finetune
 from keras_bert.reports.scores import as_json
@@ -21,6 +22,8 @@ def finetune_seeds(run: FinetuneRun, seeds: list[int]) -> dict:
         {score: {"mean", "sd" (of the sample), "values"}}; {} without an evaluation file.
     """
     output = pathlib.Path(run.output_dir)
+    for seed in seeds:  # before the first is trained
+        folders.check_output(output / f"seed_{seed}")
     output.mkdir(parents=True, exist_ok=True)
     found = []
     for seed in seeds:

@@ -18,7 +18,7 @@ def model_card(*, title, task, labels, origin, data, settings, scores, config, e
         settings: dict. Of the training.
         scores: dict or None. On the evaluation file.
         config: BertConfig.
-        example: str. A text to try.
+        example: list or dict. What `predict` may be asked.
     Returns:
         str: Markdown.
     """
@@ -29,19 +29,35 @@ def model_card(*, title, task, labels, origin, data, settings, scores, config, e
         )
     parts.append("## Use")
     parts.append(
-        f'```python\nimport keras_bert as kb\n\nbert = kb.load(".")\nprint(bert.predict([{example!r}]))\n```'
+        f'```python\nimport keras_bert as kb\n\nbert = kb.load(".")\nprint(bert.predict({example!r}))\n```'
     )
     if scores:
-        rows = [[name, f"{value:.4f}"] for name, value in scores.items() if isinstance(value, float)]
+        count = f" ({scores['rows']} rows)" if "rows" in scores else ""
         parts += [
-            f"## Scores on {data.get('eval_file')} ({scores.get('rows')} rows)",
-            markdown(["score", "value"], rows),
-        ]
+            f"## Scores on {data.get('eval_file')}{count}", markdown(["score", "value"], _numbers(scores)),
+        ]  # fmt: skip
     parts += [
         "## Training",
         markdown(["setting", "value"], [[k, str(v)] for k, v in {**data, **settings}.items()]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def example_for(task):
+    """Something to ask a model of this task, for its card."""
+    text = "Type a [MASK] here." if "[MASK]" in task.allow_special else "Type a {} here."
+    columns = {name: [text.format(name)] for name in task.columns}
+    columns |= {name: [["one", "another"]] for name in task.list_columns}
+    return columns if len(columns) > 1 else columns[task.columns[0]]
+
+
+def _numbers(scores, part="") -> list:
+    """The rows of a table of scores; those of a task's parts under the names of both."""
+    rows = [[f"{part}{name}", f"{value:.4f}"] for name, value in scores.items() if isinstance(value, float)]
+    for name, value in scores.items():
+        if isinstance(value, dict) and name not in ("types", "interval"):
+            rows += _numbers(value, f"{name}, ")
+    return rows
 
 
 def pretraining_card(*, title, origin, config, corpus, data, settings, rows, scores, picture=None) -> str:

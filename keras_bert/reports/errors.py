@@ -37,17 +37,16 @@ def worst_answers(task, gold: list[dict], answers: list[dict], most: int = MOST)
     ]
 
 
-def write_worst(path, task, answered: dict):
+def write_worst(path, answered: dict):
     """Writes `worst_answers`, one JSON object a line.
 
     Args:
         path: str or path.
-        task: Task.
-        answered: {name: (gold, answers)}. Those of several files are named as `file` and follow one another;
-            the name of a single one may be None.
+        answered: {name: (task, gold, answers)}. Those of several files, or of a task's parts, are named as
+            `file` and follow one another; the name of a single one may be None.
     """
     with atomic_file(path) as stage, stage.open("w", encoding="utf-8") as file:
-        for name, (gold, answers) in answered.items():
+        for name, (task, gold, answers) in answered.items():
             named = {} if name is None else {"file": name}
             for row in worst_answers(task, gold, answers):
                 file.write(json.dumps({**named, **row}, ensure_ascii=False) + "\n")

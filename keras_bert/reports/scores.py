@@ -66,8 +66,15 @@ def with_interval(scores: dict, task, gold: list, answers: list, resamples: int,
     def main(gold, answers):
         return task.scores(gold, answers)[task.main_score]
 
+    each = task.scores_by_query(gold, answers)
+    if each is not None:
+        main, gold, answers = _mean, each, each
     low, high = bootstrap_interval(main, gold, answers, seed, resamples)
     return {**scores, "interval": {"score": task.main_score, "low": low, "high": high}}
+
+
+def _mean(_, scores) -> float:
+    return float(scores.mean())
 
 
 def _rows(scores) -> list:

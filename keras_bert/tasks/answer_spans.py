@@ -91,14 +91,15 @@ def best_answers(start_logits, end_logits, features, num_best, max_answer_length
 def _best_of_windows(start_logits, end_logits, features, num_best, max_answer_length):
     """(W, N) logit, first token, last token of the best stretches of every window."""
     in_context = features["sequence_ids"] == 1  # (W, T)
+    start_logits, end_logits = (tf.where(in_context, x, _NEVER) for x in (start_logits, end_logits))
     length = tf.shape(in_context)[1]
-    pairs = start_logits[:, :, None] + end_logits[:, None, :]  # (W, T, T)
-    band = tf.range(length)[None] - tf.range(length)[:, None]  # (T, T): pieces from first to last
-    band = (band >= 0) & (band < max_answer_length)
-    possible = band & in_context[:, :, None] & in_context[:, None, :]
-    flat = tf.reshape(tf.where(possible, pairs, _NEVER), [-1, length * length])
+    sizes = tf.minimum(max_answer_length, length)  # how many ends a start may have: A
+    lasts = tf.range(length)[:, None] + tf.range(sizes)[None]  # (T, A)
+    ends = tf.gather(end_logits, tf.minimum(lasts, length - 1), axis=1)  # (W, T, A)
+    pairs = tf.where(lasts < length, start_logits[:, :, None] + ends, _NEVER)
     # There may be fewer pairs than candidates asked for.
-    flat = tf.pad(flat, [[0, 0], [0, num_best]], constant_values=_NEVER)
+    flat = tf.pad(tf.reshape(pairs, [-1, length * sizes]), [[0, 0], [0, num_best]], constant_values=_NEVER)
     logits, places = tf.math.top_k(flat, k=num_best)
-    places = tf.minimum(places, length * length - 1)
-    return logits, places // length, places % length
+    places = tf.minimum(places, length * sizes - 1)
+    first = places // sizes
+    return logits, first, tf.minimum(first + places % sizes, length - 1)

@@ -35,6 +35,7 @@ class Task:
     targets_by_token = False  # targets and weights are (B, T)
     architecture = None  # the Hugging Face class whose folder this task saves
     problem_type = None  # what `config.json` calls it, where that class serves several
+    usual_length = 128  # its `max_length` where nobody says one
     main_score = ""  # the score that a higher value of means a better model
     learns_from_rows = True  # of text with labels; else `dataset` reads something else
     edge_kind = None  # which application of a phone's libraries runs it, see `export.metadata.KINDS`
@@ -65,6 +66,11 @@ class Task:
     def parts(self) -> dict:
         """The tasks this one is made of, by name, each as one that the whole model answers; {} mostly."""
         return {}
+
+    @property
+    def text_pooling(self):
+        """dict: mode, normalize, max_length of a task whose answer to a text is its vector; else None."""
+        return None
 
     @property
     def own_layers(self) -> tuple:
@@ -165,6 +171,13 @@ class Task:
         """The task's scores of `answers` (rows of `predict`) against checked `gold` rows."""
         raise NotImplementedError
 
+    def scores_by_query(self, gold: list[dict], answers: list[dict]):
+        """float array, whose mean is the main score, where rows are no draws by themselves; None mostly.
+
+        The rows of a search are looked for among each other: to leave some out makes it easier.
+        """
+        return None
+
     def badness(self, gold: dict, answer: dict) -> float:
         """How wrong the answer to one checked row is: 0 where it is right."""
         raise NotImplementedError
@@ -184,6 +197,22 @@ class Task:
         return {}
 
 
+def rows_by_part(task, source, where: str, error) -> dict:
+    """The rows of every part of a task, or of the task itself under None.
+
+    Raises:
+        error: a part has none, or there is another.
+    """
+    if not task.parts:
+        return {None: source}
+    if not isinstance(source, dict) or source.keys() != task.parts.keys():
+        raise error(
+            "Not every part of the task has its rows, or one that is none has", where=where,
+            expected=", ".join(f"{name}=FILE" for name in task.parts),
+        )  # fmt: skip
+    return source
+
+
 def class_names(labels, at_least: int) -> tuple[str, ...]:
     """The class names of a task, as text.
 
@@ -193,6 +222,7 @@ def class_names(labels, at_least: int) -> tuple[str, ...]:
     if isinstance(labels, str):
         raise DataError(f"The labels are one text: {labels!r}", where="labels", expected="class names")
     names = tuple(str(label) for label in labels)
+    check_letters(names)
     if len(set(names)) != len(names):
         raise DataError("A label is named twice", where="labels", expected="distinct class names")
     if len(names) < at_least:
@@ -203,6 +233,17 @@ def class_names(labels, at_least: int) -> tuple[str, ...]:
             remedy="check the label column, or name all classes with --labels=a,b (Python: labels=[...])",
         )  # fmt: skip
     return names
+
+
+def check_letters(labels):
+    """Refuses a label with half a character in it, such as JSON's "\ud83d": no file can hold it."""
+    for label in labels:
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"The label {label!r} holds half a character", where="labels", expected="text in UTF-8"
+            ) from None
 
 
 def number_in(value, name: str, least: int) -> int:

@@ -23,7 +23,8 @@ class QuestionAnswering(Task):
 
     Args:
         max_length: int. Length of a window, question and special tokens included.
-        stride: int. Pieces from the start of one window to the start of the next.
+        stride: int or None. Pieces from the start of one window to the start of the next; windows that do
+            not overlap lose the answers between them. None: 128, or half of `max_length` if that is less.
         max_answer_length: int. Longest answer, in pieces.
         num_best: int. How many candidates an answer lists.
         null_threshold: float or None. A question whose `null_score` is above it is answered with "". None:
@@ -37,16 +38,17 @@ class QuestionAnswering(Task):
     architecture = "BertForQuestionAnswering"
     main_score = "f1"
     row_kind = "answers"
+    usual_length = 384
     reads_windows = True
     edge_kind = "question_answerer"
     edge_outputs = (START, END)
 
     def __init__(
-        self, max_length: int = 384, stride=128, max_answer_length=30, num_best=5, null_threshold=None,
+        self, max_length: int = 384, stride=None, max_answer_length=30, num_best=5, null_threshold=None,
         metric="squad",
     ):  # fmt: skip
         super().__init__(max_length)
-        self.stride = number_in(stride, "stride", 1)
+        self.stride = min(128, max_length // 2) if stride is None else number_in(stride, "stride", 1)
         self.max_answer_length = number_in(max_answer_length, "max_answer_length", 1)
         self.num_best = number_in(num_best, "num_best", 1)
         self.null_threshold = None if null_threshold is None else float(null_threshold)
@@ -66,8 +68,11 @@ class QuestionAnswering(Task):
             if total < 200:
                 total += 1
                 ideographs += "一" <= row["question"].strip()[:1] <= "鿿"
-        settings = {"null_threshold": 0.0} if unanswered else {}
-        return {**settings, **({"metric": "cmrc"} if 2 * ideographs > total else {})}
+        # Both always: a model that was taught other questions before brings its own.
+        return {
+            "null_threshold": 0.0 if unanswered else None,
+            "metric": "cmrc" if 2 * ideographs > total else "squad",
+        }
 
     def check_row(self, row, where):
         answers = checked_answers(row.get("answers"), row["context"], where)

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_bert import features as feature_table
 from keras_bert.errors import DataError, UsageError
-from keras_bert.evaluation.ranking import pearson, retrieval_scores, spearman
+from keras_bert.evaluation.ranking import first_ranks, pearson, retrieval_scores, spearman
 from keras_bert.layers import FlattenChoices, TokenPooling, UnflattenChoices
 from keras_bert.tasks.base import Task, number_of, weight_of
 from keras_bert.training.model import BertModel
@@ -61,6 +61,10 @@ class Similarity(Task):
         self.score_range = (low, high)
         self.main_score = "spearman" if objective == "cosine" else "mrr"
 
+    @property
+    def text_pooling(self):
+        return {"mode": self.pooling, "normalize": self.normalize, "max_length": self.max_length}
+
     def settings(self):
         own = {name: getattr(self, name) for name in ("objective", "pooling", "normalize")}
         return {**super().settings(), **own, "score_range": list(self.score_range)}
@@ -85,6 +89,8 @@ class Similarity(Task):
             raise DataError(
                 f"The {missing[0]!r} is missing", where=where, expected=f"{', '.join(needed)} in every row"
             )
+        if row.get("negative") and not isinstance(row["negative"], str):
+            raise DataError(f"The negative is {row['negative']!r}", where=where, expected="one text")
         score = number_of(row, "score", where) if self.objective == "cosine" else 1.0
         return {**row, "score": score, "sample_weight": weight_of(row, where)}
 
@@ -163,10 +169,13 @@ class Similarity(Task):
         if self.objective == "cosine":
             expected = np.array([row["score"] for row in gold])
             return {"spearman": spearman(expected, given), "pearson": pearson(expected, given)}
-        return self._retrieval(gold, answers)
+        return retrieval_scores(*self._retrieval(gold, answers))
+
+    def scores_by_query(self, gold, answers):
+        return None if self.objective == "cosine" else 1 / first_ranks(*self._retrieval(gold, answers))
 
     def _retrieval(self, gold, answers):
-        """Each text looks for its partners among all second texts."""
+        """Each text looks for its partners among all second texts: (similarities (Q, N), the partners)."""
         places = {}
         columns = [places.setdefault(row["text_pair"], len(places)) for row in gold]
         partners = np.zeros((len(places), len(answers[0]["embedding"])))
@@ -178,4 +187,4 @@ class Similarity(Task):
         queries = {row["text"]: answer["embedding"] for row, answer in zip(gold, answers, strict=True)}
         vectors = np.array(list(queries.values()))
         partners /= np.maximum(np.linalg.norm(partners, axis=1, keepdims=True), 1e-12)
-        return retrieval_scores(vectors @ partners.T, [relevant[text] for text in queries])
+        return vectors @ partners.T, [relevant[text] for text in queries]

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_bert.data.spans import checked_spans
 from keras_bert.errors import DataError
-from keras_bert.evaluation.entities import entity_scores
+from keras_bert.evaluation.entities import entity_scores, in_words, joined_neighbours
 from keras_bert.layers import Classifier, Crf
 from keras_bert.tasks import tagging_graph
 from keras_bert.tasks.base import Task, number_in, weight_of
@@ -143,7 +143,8 @@ class Tagging(Task):
         units = self._unit_starts(features)
         spans = [row[name].to_tensor(-1) for name in ("span_starts", "span_ends", "span_types")]
         tags = tagging_graph.tags_of_spans(self.tags, features, units, *spans)  # (B, T)
-        weights = keras.ops.cast(units, "float32") * weight
+        weights = keras.ops.cast(units * tf.cast(tags >= 0, tf.int32), "float32") * weight
+        tags = tf.maximum(tags, 0)
         if chosen is None:
             return tags, weights
         mask = features["padding_mask"]
@@ -219,10 +220,16 @@ class Tagging(Task):
         return entity_scores(*self._entities(gold, answers))
 
     def _entities(self, gold, answers):
-        return (
-            [[(label, start, end) for start, end, label in row["spans"]] for row in gold],
-            [[(s["label"], s["start"], s["end"]) for s in row["spans"]] for row in answers],
-        )
+        """(label, start, end) of every row's spans, twice."""
+        found = [[(s["label"], s["start"], s["end"]) for s in row["spans"]] for row in answers]
+        actual = [[(label, start, end) for start, end, label in row["spans"]] for row in gold]
+        if self.scheme == "tags":  # in which no span has several units, though a file's may
+            split = in_words if self.units == "words" else joined_neighbours
+            texts = [row["text"] for row in gold]
+            actual, found = (
+                [split(*each) for each in zip(spans, texts, strict=True)] for spans in (actual, found)
+            )
+        return actual, found
 
     def _chosen(self, features):
         """Of windows which pieces each is asked about, bool (W, T); None of whole texts."""

@@ -44,7 +44,8 @@ def unit_starts(features: dict, continues=None):
 def tags_of_spans(tags, features, units, span_starts, span_ends, span_types):
     """int32 (B, T): the tag of every unit at its first piece, 0 elsewhere.
 
-    A unit belongs to the first span that it shares a character with.
+    A unit belongs to the first span that it shares a character with. The tag of one that belongs to none is
+    that of the outside, and -1 where there is no such tag.
 
     Args:
         tags: `Tags`.
@@ -66,7 +67,7 @@ def tags_of_spans(tags, features, units, span_starts, span_ends, span_types):
         tf.where(ends, tf.gather(tags.of_type("S"), types), tf.gather(tags.of_type("B"), types)),
         tf.where(ends, tf.gather(tags.of_type("E"), types), tf.gather(tags.of_type("I"), types)),
     )
-    tag = tf.where(which >= 0, tag, max(tags.outside, 0))  # (B, U)
+    tag = tf.where(which >= 0, tag, tags.outside)  # (B, U)
     unit_of_token = tf.maximum(tf.cumsum(units, axis=1) - 1, 0)  # (B, T)
     tag = tf.pad(tag, [[0, 0], [0, 1]])  # texts without a unit
     return tf.gather(tag, unit_of_token, batch_dims=1) * units

@@ -11,6 +11,7 @@ import dataclasses
 
 from keras_bert.data.spans import OUTSIDE
 from keras_bert.errors import DataError
+from keras_bert.tasks.base import check_letters
 
 SCHEMES = {"BIO": "BI", "BIOES": "BIES", "IO": ("",), "tags": ("",)}
 _BEGINS, _ENDS = "BS", "ES"
@@ -24,12 +25,14 @@ class Tags:
         names: tuple of str. The tags, in the order of the logits.
         types: tuple of str. The entity types, in the order in which the tags name them first.
         type_of: tuple of int. The type of each tag; -1 for the outside.
+        prefixes: tuple of str. The place in a span that each tag says, "B", "I", "E", "S", or "".
         begins, ends: tuple of bool. Whether a span always begins or ends at this tag.
     """
 
     names: tuple[str, ...]
     types: tuple[str, ...]
     type_of: tuple[int, ...]
+    prefixes: tuple[str, ...]
     begins: tuple[bool, ...]
     ends: tuple[bool, ...]
 
@@ -48,7 +51,7 @@ class Tags:
     def allowed(self) -> tuple[list, list, list]:
         """Which tag may follow which (C, C), which may come first (C,), and which last (C,): 0 or 1."""
         # A continuation goes on with its own type; where E and S close a span, nothing else does.
-        goes_on = [_split(name)[0] in ("I", "E") for name in self.names]
+        goes_on = [prefix in ("I", "E") for prefix in self.prefixes]
         has_ends = any(self.ends)
         is_open = [
             has_ends and not ends and kind >= 0 for ends, kind in zip(self.ends, self.type_of, strict=True)
@@ -91,6 +94,7 @@ def tags_of(labels, scheme: str = "BIO") -> Tags:
     if scheme not in SCHEMES:
         raise DataError(f"There is no scheme {scheme!r}", where="scheme", expected=", ".join(SCHEMES))
     labels = tuple(str(label) for label in labels)
+    check_letters(labels)
     if not labels or len(set(labels)) != len(labels):
         raise DataError(
             "A label is named twice" if labels else "There is no label", where="labels",
@@ -100,16 +104,29 @@ def tags_of(labels, scheme: str = "BIO") -> Tags:
     if scheme != "tags" and not are_tags:
         prefixes = SCHEMES[scheme]
         labels = (OUTSIDE, *(f"{p}-{kind}" if p else kind for kind in labels for p in prefixes))
-    kinds = [None if label == OUTSIDE else _split(label)[1] for label in labels]
+    prefixes, kinds = zip(*(_read(label, labels, scheme) for label in labels), strict=True)
     types = tuple(dict.fromkeys(kind for kind in kinds if kind is not None))
     by_itself = scheme == "tags"
     return Tags(
         names=labels,
         types=types,
         type_of=tuple(-1 if kind is None else types.index(kind) for kind in kinds),
-        begins=tuple(by_itself or _split(label)[0] in (*_BEGINS,) for label in labels),
-        ends=tuple(by_itself or _split(label)[0] in (*_ENDS,) for label in labels),
+        prefixes=prefixes,
+        begins=tuple(by_itself or (bool(prefix) and prefix in _BEGINS) for prefix in prefixes),
+        ends=tuple(by_itself or (bool(prefix) and prefix in _ENDS) for prefix in prefixes),
     )
+
+
+def _read(label: str, labels, scheme: str) -> tuple[str, str | None]:
+    """(place in a span, type) of a tag; the type of the outside is None.
+
+    Where tags have no places, "E-mail" is a type; but IO may be written with an "I-" before every type.
+    """
+    if label == OUTSIDE:
+        return "", None
+    if scheme == "tags" or (scheme == "IO" and not all(n.startswith("I-") for n in labels if n != OUTSIDE)):
+        return "", label
+    return _split(label)
 
 
 def _split(tag: str) -> tuple[str, str]:

@@ -15,9 +15,6 @@ They touch private names of Keras: outside the versions they were tried with, a 
 TensorFlow backend only; elsewhere `BertModel` is a plain Keras model.
 """
 
-import types
-import warnings
-
 import keras
 
 from keras_bert.corpus.dataset import num_workers
@@ -26,6 +23,7 @@ from keras_bert.layers.dropout import masks_apart
 from keras_bert.layers.kernels import compiled_parts
 from keras_bert.layers.real_tokens import without_padding
 from keras_bert.training.losses import known_totals
+from keras_bert.training.nonfinite import Nonfinite, told_of
 from keras_bert.training.optimizer_hooks import attach, iterations_of, rate_factor
 from keras_bert.training.records import RECORDS, num_rows, without_records
 from keras_bert.training.regularisers import added, adversarial_gradients, disagreement
@@ -41,11 +39,9 @@ class DistributedModel(keras.Model):
     leaves_padding_out = True
     compiles_parts = False
     r_drop = adversarial = 0.0
-    # Where training stopped being finite, for training/sentinel.py: `step` (-1: nowhere), and which of the
-    # gradients were `finite` then. Made by `compile`.
-    _sentinel = None
+    _sentinel = None  # `Nonfinite`, made by `compile`
 
-    def corrected(self, optimizer, jit_compile):
+    def corrected(self, optimizer, jit_compile, auto_scale_loss=True):
         """The optimizer as `compile` shall use it; refuses what cannot work on several replicas."""
         import tensorflow as tf
 
@@ -57,18 +53,15 @@ class DistributedModel(keras.Model):
             # It was made outside of the strategy's scope, and so were its variables.
             optimizer = type(optimizer).from_config(optimizer.get_config())
         if self._is_scaled(optimizer):
-            return optimizer
+            # Keras asks its own policy alone, which a functional model has from the global one.
+            has_scale = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            return (
+                optimizer
+                if has_scale or not auto_scale_loss
+                else keras.optimizers.LossScaleOptimizer(optimizer)
+            )
         attach(optimizer)
-        # Every replica writes the same into its own; out of sight of Keras, which would save them.
-        own = {
-            "trainable": False,
-            "synchronization": tf.VariableSynchronization.ON_READ,
-            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        }
-        self._sentinel = types.SimpleNamespace(
-            step=tf.Variable(-1, dtype=tf.int64, **own),
-            finite=tf.Variable(tf.ones(len(self.trainable_variables), tf.bool), **own),
-        )
+        self._sentinel = Nonfinite(len(self.trainable_variables))
         return optimizer
 
     def _is_scaled(self, optimizer) -> bool:
@@ -77,21 +70,20 @@ class DistributedModel(keras.Model):
         return is_float16 or isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
     def fit(self, *args, **kwargs):
-        if self._sentinel is not None:
-            self._sentinel.step.assign(-1)  # what stopped an earlier call does not stop this one
-        history = super().fit(*args, **kwargs)
-        step = -1 if self._sentinel is None else int(self._sentinel.step.numpy())
-        if step >= 0:
-            warnings.warn(
-                f"From step {step + 1:,} of this optimizer on nothing was learnt: the loss or a gradient was "
-                "not finite. `kb.Sentinel` among the callbacks would have ended training there"
-            )
-        return history
+        with told_of(self._sentinel, for_good=True):
+            return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        with told_of(self._sentinel, for_good=False):
+            return super().train_on_batch(*args, **kwargs)
 
     def make_train_function(self, force=False):
         if self._distribute_strategy is None and not self.optimizer.built:
             # While the step is traced, every variable would take ten times as long, and a second trace.
             self.optimizer.build(self.trainable_variables)
+        if self._sentinel is not None and self._sentinel.finite.shape[0] != len(self.trainable_variables):
+            with self.distribute_strategy.scope():  # layers were frozen since `compile`
+                self._sentinel = Nonfinite(len(self.trainable_variables))
         return super().make_train_function(force)
 
     def train_step(self, data):

@@ -53,7 +53,10 @@ class GlobalMean(keras.losses.Loss):
     def weighted_sum(self, y_true, y_pred, sample_weight=None):
         """Sum of weight * value over these rows: a float32 scalar."""
         values = ops.cast(self.call(y_true, y_pred), "float32")
-        return ops.sum(values if sample_weight is None else values * row_weights(y_true, sample_weight))
+        if sample_weight is not None:
+            # Of labels (B, 1), as Keras makes them of a pandas column, the values may be (B,).
+            values = values * ops.reshape(row_weights(y_true, sample_weight), ops.shape(values))
+        return ops.sum(values)
 
     def total(self, y_true, sample_weight=None):
         """What this loss divides by where there is nothing but these rows: a float32 scalar."""
@@ -72,10 +75,17 @@ class GlobalMean(keras.losses.Loss):
 
 def row_weights(y_true, sample_weight):
     """float32 weights of the shape of `y_true`, of weights that may be one a row."""
+    return ops.broadcast_to(of_rank(sample_weight, len(y_true.shape)), ops.shape(y_true))
+
+
+def of_rank(sample_weight, rank: int):
+    """float32 weights with axes of length 1 put behind them, or taken away there, until they have `rank`."""
     weights = ops.cast(sample_weight, "float32")
-    while len(weights.shape) < len(y_true.shape):
+    while len(weights.shape) < rank:
         weights = ops.expand_dims(weights, -1)
-    return ops.broadcast_to(weights, ops.shape(y_true))
+    while len(weights.shape) > rank and weights.shape[-1] == 1:
+        weights = ops.squeeze(weights, -1)
+    return weights
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -137,16 +147,25 @@ class RowLoss(GlobalMean):
             y_true = ops.expand_dims(y_true, -1)
         call = self.inner.call if isinstance(self.inner, keras.losses.Loss) else self.inner
         values = ops.cast(call(ops.cast(y_true, y_pred.dtype), y_pred), "float32")
+        if not len(values.shape) and self.reduction != "sum":  # a mean already: of every row so much
+            values = ops.broadcast_to(values, ops.shape(y_true)[:1])
         if sample_weight is not None:
-            weights = ops.cast(sample_weight, "float32")
-            while len(weights.shape) < len(values.shape):
-                weights = ops.expand_dims(weights, -1)
-            values = values * weights
-        return ops.sum(values if self.reduction == "sum" else _mean_of_rows(values))
+            values = values * of_rank(sample_weight, len(values.shape))
+        every_value = self.reduction == "sum" or self._ignored is not None
+        return ops.sum(values if every_value else _mean_of_rows(values))
+
+    @property
+    def _ignored(self):
+        """The label whose entries Keras leaves out of the mean, or None."""
+        return getattr(self.inner, "_fn_kwargs", {}).get("ignore_class")
 
     def total(self, y_true, sample_weight=None):
         if self.reduction == "sum":
             return ops.ones((), "float32")
+        if self._ignored is not None:
+            counts = ops.cast(ops.not_equal(y_true, ops.cast(self._ignored, y_true.dtype)), "float32")
+            weighs = self.reduction == "mean_with_sample_weight" and sample_weight is not None
+            return ops.sum(counts * row_weights(y_true, sample_weight) if weighs else counts)
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
             return ops.sum(_mean_of_rows(ops.cast(sample_weight, "float32")))
         return ops.cast(ops.shape(y_true)[0], "float32")

@@ -1,6 +1,7 @@
 """`BertModel`: the functional model that `fit` trains."""
 
 import contextlib
+import copy
 
 import keras
 from keras import ops
@@ -55,7 +56,7 @@ class BertModel(DistributedModel):
         optimizer=None,
         loss=None,
         metrics=None,
-        jit_compile=False,
+        jit_compile=None,
         *,
         accumulation_steps=1,
         dropout_by_record=False,
@@ -70,10 +71,11 @@ class BertModel(DistributedModel):
             optimizer: None means `kb.AdamW(2e-5)` at a constant rate; give `kb.AdamW(kb.WarmupLinear(...))`
                 for a schedule, which needs to know the number of steps.
             loss, metrics: None means the task's.
-            jit_compile: bool. Off by default: batches are as long as their longest text, and XLA would
-                compile the whole step again for every new length. What pays is compiled all the same, where
-                there is one replica and 4 million weights or more: normalisation, activations, attention
-                (in bfloat16 its softmax), the cross-entropy of a vocabulary, the update (layers/compiled.py).
+            jit_compile: bool. On TensorFlow off by default: batches are as long as their longest text, and
+                XLA would compile the whole step again for every new length. What pays is compiled all the
+                same, where there is one replica and 4 million weights or more: normalisation, activations,
+                attention (in bfloat16 its softmax), the cross-entropy of a vocabulary, the update
+                (layers/compiled.py). Elsewhere on, as Keras has it.
             accumulation_steps: int. Every batch is trained in so many parts, one after the other, whose
                 gradients are added up before the one update: the memory of a part, the result of the batch.
             dropout_by_record: bool. Dropout masks follow from the seed, the step and each row's
@@ -102,6 +104,8 @@ class BertModel(DistributedModel):
                 remedy="give the optimizer gradient_accumulation_steps, which Keras' other backends know",
             )  # fmt: skip
         check_regularisers(r_drop, adversarial, dropout_by_record, corrected)
+        if jit_compile in (None, "auto"):
+            jit_compile = False if corrected else "auto"  # elsewhere nothing else would compile anything
         self.accumulation_steps, self.dropout_by_record = accumulation_steps, dropout_by_record
         self.r_drop, self.adversarial = float(r_drop), float(adversarial)
         self.rematerialize = bool(rematerialize)
@@ -110,7 +114,8 @@ class BertModel(DistributedModel):
                 layer.rematerialize = self.rematerialize
         # XLA has no shapes for it, and masks by record no rows.
         self.leaves_padding_out = not jit_compile and not dropout_by_record
-        self.compiles_parts = self.leaves_padding_out and corrected and self._is_worth_compiling()
+        in_graph = corrected and not kwargs.get("run_eagerly")
+        self.compiles_parts = self.leaves_padding_out and in_graph and self._is_worth_compiling()
         if corrected and self.count_params() >= _WORTH_COMPILING:
             keep_freed_blocks()
         with self.distribute_strategy.scope() if corrected else contextlib.nullcontext():
@@ -125,13 +130,21 @@ class BertModel(DistributedModel):
                 metrics = self.default_metrics and self.default_metrics()
                 kwargs["weighted_metrics"] = self.default_weighted_metrics and self.default_weighted_metrics()
             if corrected:
-                optimizer = self.corrected(optimizer, jit_compile)
+                optimizer = self.corrected(optimizer, jit_compile, kwargs.get("auto_scale_loss", True))
             super().compile(
                 optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs
             )
-            self._global_losses = _global_losses(loss, kwargs.get("loss_weights"))
-            outputs = self._global_losses or ()
-            self._loss_trackers = _Trackers(outputs if len(outputs) > 1 else ())
+            self._set_losses(loss, kwargs.get("loss_weights"))
+
+    def _set_losses(self, loss, loss_weights):
+        self._global_losses = _global_losses(loss, loss_weights, self.output)
+        if self._global_losses is None and loss is not None and (self.accumulation_steps > 1 or self.r_drop):
+            raise UsageError(
+                "accumulation_steps and r_drop need a loss for each output", where="loss",
+                expected="one loss, or a dict by output",
+            )  # fmt: skip
+        outputs = self._global_losses or ()
+        self._loss_trackers = _Trackers(outputs if len(outputs) > 1 else ())
 
     def _is_worth_compiling(self) -> bool:
         """Whether XLA shall compile parts of the step: it takes seconds, which a small model never gains."""
@@ -159,7 +172,7 @@ class BertModel(DistributedModel):
         """
         rows = []
         for output, (loss, weight) in (self._global_losses or {}).items():
-            target = y if output is None else y[output]
+            target = y[output] if isinstance(y, dict) and output is not None else y
             given = sample_weight[output] if isinstance(sample_weight, dict) else sample_weight
             rows.append((loss, weight, output, target, given))
         return rows
@@ -173,7 +186,8 @@ class BertModel(DistributedModel):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         parts = []
         for loss, weight, output, target, given in self.losses_of(y, sample_weight):
-            value = loss(target, y_pred if output is None else y_pred[output], given)
+            found = y_pred[output] if isinstance(y_pred, dict) and output is not None else y_pred
+            value = loss(target, found, given)
             own = loss.total(target, given), loss.counted(target, given)
             self._loss_trackers.add(output, loss, value, *own)
             parts.append(weight * value)
@@ -217,21 +231,35 @@ class BertModel(DistributedModel):
         return data.repeat(), length
 
 
-def _global_losses(loss, loss_weights) -> dict | None:
+def _global_losses(loss, loss_weights, outputs) -> dict | None:
     """{output or None: (GlobalMean, weight)}; None where the losses are nested as only Keras knows."""
-    by_output = loss if isinstance(loss, dict) else {None: loss}
-    weights = (
-        loss_weights if isinstance(loss_weights, dict) else dict.fromkeys(by_output, loss_weights or 1.0)
-    )
+    if isinstance(loss, list | tuple) and len(loss) == 1:
+        [loss] = loss
+    if not isinstance(loss, dict):
+        # One loss for several outputs is one for each.
+        loss = dict.fromkeys(outputs if isinstance(outputs, dict) else [None], loss)
+    by_output = {output: one for output, one in loss.items() if one is not None}
+    if isinstance(loss_weights, list | tuple) and len(loss_weights) == 1:
+        [loss_weights] = loss_weights
+    if not isinstance(loss_weights, dict):
+        loss_weights = dict.fromkeys(by_output, 1.0 if loss_weights is None else loss_weights)
+    if unknown := [output for output in loss_weights if output not in loss]:
+        raise UsageError(
+            f"There is no loss of {unknown[0]!r} to weigh", where="loss_weights",
+            expected=f"some of {', '.join(map(str, loss))}",
+        )  # fmt: skip
     simple = (str, keras.losses.Loss)
-    if not all(isinstance(one, simple) or callable(one) for one in by_output.values()):
+    if not by_output or not all(isinstance(one, simple) or callable(one) for one in by_output.values()):
         return None
-    if any(isinstance(weight, list | tuple) for weight in weights.values()):
+    if any(isinstance(weight, list | tuple) for weight in loss_weights.values()):
         return None
     return {
-        output: (one if isinstance(one, GlobalMean) else RowLoss(one), weights.get(output, 1.0))
+        # Each an object of its own: what it divides by is told by that.
+        output: (
+            copy.copy(one) if isinstance(one, GlobalMean) else RowLoss(one),
+            loss_weights.get(output, 1.0),
+        )
         for output, one in by_output.items()
-        if one is not None
     }
 
 

@@ -62,7 +62,9 @@ class AdamW(BertUpdates, keras.optimizers.AdamW):
             # Not multiplied by 1 - rate * decay: so near 1 float32 has no digits left for the difference.
             self.assign_sub(variable, variable * self._own_rate(index, rate * decay, dtype))
         rate, epsilon = self._own_rate(index, update_rate, dtype), ops.cast(epsilon, dtype)
-        if keras.backend.backend() == "tensorflow" and not self.amsgrad:
+        # In fewer digits the op's 0.999 is 1, and the second moment stays 0.
+        has_digits = str(dtype) in ("float32", "float64")
+        if keras.backend.backend() == "tensorflow" and has_digits and not self.amsgrad:
             self._apply_adam_tensorflow(index, variable, gradient, rate, epsilon)
             return
         momentum, velocity = self._update_moments(index, gradient)

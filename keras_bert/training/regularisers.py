@@ -8,7 +8,7 @@ from keras import ops
 from keras_bert.errors import UsageError
 from keras_bert.layers.embeddings import embeddings_seen_by
 from keras_bert.training.crf_loss import CrfLoss
-from keras_bert.training.losses import SparseCrossentropy, row_weights
+from keras_bert.training.losses import SparseCrossentropy, of_rank, row_weights
 from keras_bert.training.updates import dense
 
 
@@ -49,8 +49,8 @@ def disagreement(model, y, first, second, sample_weight):
         else:
             values = ops.mean(ops.square(a - b), axis=tuple(range(1, len(a.shape))))
             target = values  # one value a row, whatever the target's shape
-        if given is not None and len(given.shape) <= len(values.shape):
-            values = values * row_weights(target, given)
+        if given is not None and len(of_rank(given, len(values.shape)).shape) <= len(values.shape):
+            values = values * ops.reshape(row_weights(target, given), ops.shape(values))
         total = loss.divisor(loss.total(target, given))
         share = share + weight * ops.divide_no_nan(ops.sum(values), total)
     return share

@@ -151,7 +151,7 @@ class WarmupStableDecay(Warmup):
         longest = self.total_steps - self.warmup_steps
         if decay_steps is None:
             decay_steps = min(max(round(self.total_steps / 10), 1), max(longest, 1))
-        elif not 1 <= (decay_steps := _count("decay_steps", decay_steps)) <= longest:
+        elif not 1 <= (decay_steps := _count("decay_steps", decay_steps)) <= max(longest, 1):
             raise ValueError(
                 "`decay_steps` must be positive and fit behind the warm-up. Received: "
                 f"decay_steps={decay_steps}, total_steps={total_steps}, warmup_steps={warmup_steps}"
