@@ -11,8 +11,12 @@ from keras_bert.cli.predict import _chunks
 from keras_bert.cli.standard_input import rows_of_stdin
 from keras_bert.errors import DataError, UsageError
 
-ONE = types.SimpleNamespace(columns=("text",), list_columns=(), optional_columns=("text_pair",))
-TWO = types.SimpleNamespace(columns=("question", "context"), list_columns=(), optional_columns=())
+ONE = types.SimpleNamespace(
+    columns=("text",), list_columns=(), optional_columns=("text_pair",), row_kind=None
+)
+TWO = types.SimpleNamespace(
+    columns=("question", "context"), list_columns=(), optional_columns=(), row_kind="answers"
+)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 import keras_bert as kb
 from keras_bert.errors import TrainingError, UsageError
-from keras_bert.recipes.finetune import _smoothed
 from keras_bert.tasks.classification import Classification
 from keras_bert.tasks.tagging import Tagging
 from keras_bert.training.best import BestEpoch
 from keras_bert.training.class_weights import with_class_weights
 from keras_bert.training.crf_loss import CrfLoss
+from keras_bert.training.label_smoothing import smoothed
 from keras_bert.training.similarity_losses import InBatchNegatives
 
 WORDS = "a warm cold funny dull film play was not new york ann lives in ##york".split()
@@ -155,12 +155,15 @@ def test_the_windows_of_a_row_count_as_one_in_balanced_classes():
 
 
 def test_smoothed_labels_leave_the_weights_of_the_losses_and_need_classes_that_are_there():
-    asked = bert("question_answering", max_length=16)
-    given = _smoothed(asked, 0.1)
+    parts = {name: {"name": "classification", "labels": ["a", "b"]} for name in ("mood", "kind")}
+    asked = bert("multi_task", parts=parts)
+    given = smoothed(asked.model, asked.task, 0.1)
     assert given["loss_weights"] == asked.model.default_loss_weights and len(given["loss"]) == 2
-    with pytest.raises(UsageError, match="label smoothing"):
-        _smoothed(bert("multiple_choice", max_length=16), 0.1)
-    assert _smoothed(asked, 0.0) == {}
+    for name in ("multiple_choice", "question_answering"):  # of which a row may have few, and a batch many
+        other = bert(name, max_length=16)
+        with pytest.raises(UsageError, match="label smoothing"):
+            smoothed(other.model, other.task, 0.1)
+    assert smoothed(asked.model, asked.task, 0.0) == {}
 
 
 def test_what_layers_add_to_the_loss_counts_once_however_many_parts_a_batch_has():
