@@ -111,6 +111,7 @@ class Bert:
         return self.tokenizer.in_graph(allow_special=self.task.allow_special if self.task else ())
 
     def need_task(self):
+        """Raises UsageError where the model has no task to answer with."""
         if self.task is None:
             raise UsageError(
                 "This model has no head", expected="a task",

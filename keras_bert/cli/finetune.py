@@ -99,13 +99,9 @@ def define_training(values, batch_size=32, learning_rate=5e-5, epochs=3):
     flags.DEFINE_integer("warmup_steps", None, "the same as a number of steps", 0, flag_values=values)
     flags.DEFINE_float("weight_decay", 0.01, "of kernels and embeddings", 0.0, flag_values=values)
     flags.DEFINE_integer(
-        "random_seed",
-        0,
-        "of new weights, dropout and the order of rows",
-        0,
-        options.HIGHEST_SEED,
+        "random_seed", 0, "of new weights, dropout and the order of rows", 0, options.HIGHEST_SEED,
         flag_values=values,
-    )
+    )  # fmt: skip
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16"], "of the arithmetic", flag_values=values
     )

@@ -69,7 +69,7 @@ def _labelled(path, count, reading) -> tuple[list, list]:
         given = row.get("row")
         try:  # pandas writes whole numbers beside blanks as 2.0
             number = None if given is None else float(given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = -1.0
         number = int(number) if number is not None and number.is_integer() else number
         if number is not None and (isinstance(number, float) or not 0 <= number < count):

@@ -70,9 +70,8 @@ class FinetuneRun:
                  "weight_decay", "dropout", "layer_decay", "frozen_blocks", "class_weights",
                  "label_smoothing", "adversarial", "r_drop", "patience", "seed", "dtype")  # fmt: skip
         given = {name: getattr(self, name) for name in names}
-        off = dict.fromkeys(
-            ("label_smoothing", "adversarial", "r_drop", "patience"), 0
-        )  # elsewhere 0 says much
+        # Of the others 0 says much.
+        off = dict.fromkeys(("label_smoothing", "adversarial", "r_drop", "patience"), 0)
         return {name: value for name, value in given.items() if value is not None and value != off.get(name)}
 
 

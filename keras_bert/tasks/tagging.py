@@ -224,11 +224,9 @@ class Tagging(Task):
         found = [[(s["label"], s["start"], s["end"]) for s in row["spans"]] for row in answers]
         actual = [[(label, start, end) for start, end, label in row["spans"]] for row in gold]
         if self.scheme == "tags":  # in which no span has several units, though a file's may
-            split = in_words if self.units == "words" else joined_neighbours
+            alike = in_words if self.units == "words" else joined_neighbours
             texts = [row["text"] for row in gold]
-            actual, found = (
-                [split(*each) for each in zip(spans, texts, strict=True)] for spans in (actual, found)
-            )
+            actual, found = (list(map(alike, spans, texts)) for spans in (actual, found))
         return actual, found
 
     def _chosen(self, features):

@@ -53,13 +53,10 @@ class DistributedModel(keras.Model):
             # It was made outside of the strategy's scope, and so were its variables.
             optimizer = type(optimizer).from_config(optimizer.get_config())
         if self._is_scaled(optimizer):
-            # Keras asks its own policy alone, which a functional model has from the global one.
-            has_scale = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-            return (
-                optimizer
-                if has_scale or not auto_scale_loss
-                else keras.optimizers.LossScaleOptimizer(optimizer)
-            )
+            # Keras looks at the model's policy alone, which a functional model has from the global one.
+            if auto_scale_loss and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            return optimizer
         attach(optimizer)
         self._sentinel = Nonfinite(len(self.trainable_variables))
         return optimizer

@@ -255,10 +255,7 @@ def _global_losses(loss, loss_weights, outputs) -> dict | None:
         return None
     return {
         # Each an object of its own: what it divides by is told by that.
-        output: (
-            copy.copy(one) if isinstance(one, GlobalMean) else RowLoss(one),
-            loss_weights.get(output, 1.0),
-        )
+        output: (copy.copy(one) if isinstance(one, GlobalMean) else RowLoss(one), loss_weights.get(output, 1))
         for output, one in by_output.items()
     }
 
