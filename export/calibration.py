@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_bert.data.pipeline import Rows, open_source
 from keras_bert.errors import DataError, UsageError
-from keras_bert.export.asking import batches_of, features_of, padded, row_of, rows_by_part, sequences_of
+from keras_bert.export.asking import batches_of, features_of, padded, row_of, sequences_of
+from keras_bert.tasks.base import rows_by_part
 
 MIN_ROWS, MAX_ROWS = 50, 200
 BATCH_SIZE = 32

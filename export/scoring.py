@@ -21,7 +21,6 @@ from keras_bert.export.asking import (
     ids_of,
     one_by_one,
     padded,
-    rows_by_part,
     sequences_of,
     strings,
     tensors,
@@ -30,6 +29,7 @@ from keras_bert.export.asking import (
 from keras_bert.export.proof import Question, check
 from keras_bert.export.signatures import part_signatures
 from keras_bert.inference import by_length
+from keras_bert.tasks.base import rows_by_part
 
 BATCH_SIZE = 32
 
