@@ -13,6 +13,7 @@ from keras_bert.config import BertConfig
 from keras_bert.data.pipeline import open_source
 from keras_bert.errors import UsageError
 from keras_bert.loading import load
+from keras_bert.recipes.parts import answered_parts, scores_of_parts, tune_parts, worst_of_parts
 from keras_bert.reports.card import example_for, model_card
 from keras_bert.reports.errors import worst_answers
 from keras_bert.reports.plots import history_plot
@@ -147,7 +148,8 @@ def _best_epoch(bert, run) -> BestEpoch | None:
 
     def score():
         if bert.task.parts:
-            return bert.evaluate(run.eval_file, **_evaluation(run)), None
+            answered = answered_parts(bert, run.eval_file, **_evaluation(run))
+            return scores_of_parts(bert, answered), answered
         gold, answers = bert.answered(run.eval_file, **_evaluation(run))
         return bert.task.scores(gold, answers), (gold, answers)
 
@@ -167,7 +169,11 @@ def _evaluated(bert, run, best) -> tuple[dict | None, list]:
     if not run.eval_file:
         return None, []
     if bert.task.parts:
-        return best.scores if best else bert.evaluate(run.eval_file, **_evaluation(run)), []
+        answered = best.answered if best else answered_parts(bert, run.eval_file, **_evaluation(run))
+        if tuned := tune_parts(bert, answered):
+            say(f"tuned on {_names(run.eval_file)}: {', '.join(tuned)}")
+            answered = answered_parts(bert, run.eval_file, **_evaluation(run))
+        return scores_of_parts(bert, answered), worst_of_parts(bert, answered)
     gold, answers = best.answered if best else bert.answered(run.eval_file, **_evaluation(run))
     tuned = bert.task.tuned(gold, answers)
     if tuned:

@@ -1,9 +1,11 @@
 """Faults of fine-tuning runs that a reader of the code found: flags without effect, cards that say less."""
 
+import json
 import re
 
 import pytest
 
+import keras_bert as kb
 from keras_bert.cli.main import main
 from keras_bert.recipes.finetune import FinetuneRun
 
@@ -81,9 +83,32 @@ def test_the_card_and_the_errors_of_a_model_of_parts_name_them(folder, capsys):
     card = (folder / "out" / "README.md").read_text()
     assert "mood=mood.tsv, kind=mood.tsv" in card and "None rows" not in card
     assert "mood, accuracy" in card and "kind, macro_f1" in card
+    worst = [json.loads(line) for line in (folder / "out" / "errors.jsonl").read_text().splitlines()]
+    assert {row["part"] for row in worst} <= {"mood", "kind"} and all(row["badness"] > 0 for row in worst)
     flags = [f"--model_dir={folder}/out", f"--input_file=mood={folder}/mood.tsv,kind={folder}/mood.tsv"]
     assert main(["evaluate", *flags, f"--errors_file={folder}/worst.jsonl", "--resamples=20"]) == 0
     assert '"interval"' in capsys.readouterr().out
     assert '"file": "kind"' in (folder / "worst.jsonl").read_text()
     assert main(["evaluate", f"--model_dir={folder}/out", f"--input_file={folder}/mood.tsv"]) == 2
     assert "mood=FILE, kind=FILE" in capsys.readouterr().err
+
+
+def test_the_thresholds_of_a_part_are_tuned_and_kept(folder, capsys):
+    rows = ["a funny film\twarm", "a dull film\tcold", "a big red dog\twarm,cold", "the cat\t"]
+    (folder / "labels.tsv").write_text("text\tlabels\n" + "".join(f"{row}\n" for row in rows) * 2)
+    parts = {"mood": {"name": "classification"}, "many": {"name": "multi_label"}}
+    flags = [
+        "--task=multi_task",
+        f"--task_settings={json.dumps({'parts': parts})}",
+        *(
+            f"--{name}=mood={folder}/mood.tsv,many={folder}/labels.tsv"
+            for name in ("train_file", "eval_file")
+        ),
+    ]
+    assert run(folder, *flags) == 0
+    assert "many.thresholds" in capsys.readouterr().err
+    bert = kb.load(folder / "out")
+    thresholds = bert.task.settings()["parts"]["many"]["thresholds"]
+    gold, answers = bert.part("many").answered(folder / "labels.tsv")
+    assert bert.task.parts["many"].tuned(gold, answers)["thresholds"] == pytest.approx(thresholds, abs=1e-6)
+    assert thresholds != [0.5, 0.5]
