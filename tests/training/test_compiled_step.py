@@ -116,7 +116,8 @@ def test_what_is_not_finite_changes_no_weight(monkeypatch):
     [kernel] = [w for w in bert.model.trainable_variables if w.path.endswith("block_1/output/kernel")]
     kernel.assign(np.full(kernel.shape, 3e38))  # finite, what it makes is not
     before = bert.model.get_weights()
-    bert.model.train_on_batch(x, y)
+    with pytest.warns(UserWarning, match="In step 2 of this optimizer nothing was learnt"):
+        bert.model.train_on_batch(x, y)
     for a, b in zip(before, bert.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert int(bert.model._sentinel.step) == 1
