@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from keras_bert.data.columns import check_encodable
 from keras_bert.data.pipeline import Rows, batches, open_source
 from keras_bert.errors import DataError, UsageError
 from keras_bert.features import ENCODER_FEATURES
@@ -222,7 +223,8 @@ def class_names(labels, at_least: int) -> tuple[str, ...]:
     if isinstance(labels, str):
         raise DataError(f"The labels are one text: {labels!r}", where="labels", expected="class names")
     names = tuple(str(label) for label in labels)
-    check_letters(names)
+    for name in names:
+        check_encodable("label", name, "labels")
     if len(set(names)) != len(names):
         raise DataError("A label is named twice", where="labels", expected="distinct class names")
     if len(names) < at_least:
@@ -233,17 +235,6 @@ def class_names(labels, at_least: int) -> tuple[str, ...]:
             remedy="check the label column, or name all classes with --labels=a,b (Python: labels=[...])",
         )  # fmt: skip
     return names
-
-
-def check_letters(labels):
-    """Refuses a label with half a character in it, such as JSON's "\ud83d": no file can hold it."""
-    for label in labels:
-        try:
-            label.encode()
-        except UnicodeEncodeError:
-            raise DataError(
-                f"The label {label!r} holds half a character", where="labels", expected="text in UTF-8"
-            ) from None
 
 
 def number_in(value, name: str, least: int) -> int:

@@ -9,9 +9,9 @@ tags           NOUN, VERB, ...: every unit has one by itself, there is no outsid
 
 import dataclasses
 
+from keras_bert.data.columns import check_encodable
 from keras_bert.data.spans import OUTSIDE
 from keras_bert.errors import DataError
-from keras_bert.tasks.base import check_letters
 
 SCHEMES = {"BIO": "BI", "BIOES": "BIES", "IO": ("",), "tags": ("",)}
 _BEGINS, _ENDS = "BS", "ES"
@@ -94,7 +94,8 @@ def tags_of(labels, scheme: str = "BIO") -> Tags:
     if scheme not in SCHEMES:
         raise DataError(f"There is no scheme {scheme!r}", where="scheme", expected=", ".join(SCHEMES))
     labels = tuple(str(label) for label in labels)
-    check_letters(labels)
+    for label in labels:
+        check_encodable("label", label, "labels")
     if not labels or len(set(labels)) != len(labels):
         raise DataError(
             "A label is named twice" if labels else "There is no label", where="labels",
