@@ -57,6 +57,9 @@ def make(name, folder, length):
         tokenizer = kb.Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(30_517))])
         config = kb.BertConfig.preset(name)
         bert = kb.Bert.from_config(config, tokenizer, "classification", labels=labels, max_length=length)
+        for weight in bert.model.weights:
+            if weight.path.endswith(("/bias", "/beta")):  # zeros would be left out of a graph of constants
+                weight.assign(keras.random.normal(weight.shape, stddev=0.02))
     bert.save(folder / "model")
     bert.export(folder / "model.tflite", format="tflite", quantize="dynamic_int8", length=length)
     ids = np.random.default_rng(1).integers(1000, 20000, (ROWS, length)).astype(np.int32)
