@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import pathlib
+import platform
 import sys
 
 from absl import flags
@@ -190,9 +192,16 @@ def check_outputs(values, flags_of_outputs, inputs):
 
 
 def start_tensorflow():
-    """Imports TensorFlow without its start-up chatter, and without what Keras only takes along."""
+    """Imports TensorFlow without its start-up chatter, and without what Keras only takes along.
+
+    On x86 its oneDNN kernels compute, unless the environment says otherwise: TensorFlow itself leaves them
+    off where a processor has no VNNI, and they are faster there, too (BUILD_NOTES, 2026-11-29).
+    """
     from keras_bert.files.chatter import hidden_chatter
 
+    # Where TensorFlow runs already it has chosen, and processes started from here shall compute as it does.
+    if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with hidden_chatter(), _absent("matplotlib", "pandas"):
         import tensorflow as tf
 
