@@ -52,20 +52,23 @@ class AdamW(BertUpdates, keras.optimizers.AdamW):
     def _scalars(self, rate, correction_1, correction_2):
         # rate * m / c1 / (sqrt(v / c2) + epsilon) = (rate r / c1) * m / (sqrt(v) + epsilon r), r = sqrt(c2)
         root = ops.sqrt(correction_2)
-        return rate, rate * root / correction_1, self.epsilon * root
+        # TensorFlow's op takes powers of the betas for corrections of its own: with 0 there are none.
+        betas = (0.0, in_float32(self.beta_1), in_float32(self.beta_2))
+        shared = (ops.convert_to_tensor(each, "float32") for each in betas)
+        return rate, rate * root / correction_1, self.epsilon * root, *shared
 
     def update_step(self, gradient, variable, learning_rate):
         dtype, index = variable.dtype, self._get_variable_index(variable)
-        rate, update_rate, epsilon = self._of_step(learning_rate)
+        rate, update_rate, epsilon, *betas = self._of_step(learning_rate)
         decay, gradient = self._own_decay(index), ops.cast(gradient, dtype)
         if decay:
             # Not multiplied by 1 - rate * decay: so near 1 float32 has no digits left for the difference.
             self.assign_sub(variable, variable * self._own_rate(index, rate * decay, dtype))
         rate, epsilon = self._own_rate(index, update_rate, dtype), ops.cast(epsilon, dtype)
-        # In fewer digits the op's 0.999 is 1, and the second moment stays 0.
-        has_digits = str(dtype) in ("float32", "float64")
+        # In fewer digits the op's 0.999 is 1, and the second moment stays 0. `dtype` is TensorFlow's own.
+        has_digits = keras.backend.standardize_dtype(dtype) in ("float32", "float64")
         if keras.backend.backend() == "tensorflow" and has_digits and not self.amsgrad:
-            self._apply_adam_tensorflow(index, variable, gradient, rate, epsilon)
+            self._apply_adam_tensorflow(index, variable, gradient, rate, epsilon, betas)
             return
         momentum, velocity = self._update_moments(index, gradient)
         if self.amsgrad:
@@ -74,23 +77,23 @@ class AdamW(BertUpdates, keras.optimizers.AdamW):
             velocity = largest
         self.assign_sub(variable, rate * momentum / (ops.sqrt(velocity) + epsilon))
 
-    def _apply_adam_tensorflow(self, index, variable, gradient, rate, epsilon):
+    def _apply_adam_tensorflow(self, index, variable, gradient, rate, epsilon, betas):
         """The same update as one op over the memory of the weights instead of twelve."""
         import tensorflow as tf
 
         def handle(any_variable):
             return (any_variable.value if isinstance(any_variable, keras.Variable) else any_variable).handle
 
-        # The op takes beta powers to compute sqrt(1 - b2) / (1 - b1) itself; with both powers 0 that is 1.
+        power, beta_1, beta_2 = (tf.cast(each, gradient.dtype) for each in betas)
         tf.raw_ops.ResourceApplyAdam(
             var=handle(variable),
             m=handle(self._momentums[index]),
             v=handle(self._velocities[index]),
-            beta1_power=tf.zeros((), gradient.dtype),
-            beta2_power=tf.zeros((), gradient.dtype),
+            beta1_power=power,
+            beta2_power=power,
             lr=rate,
-            beta1=tf.cast(in_float32(self.beta_1), gradient.dtype),
-            beta2=tf.cast(in_float32(self.beta_2), gradient.dtype),
+            beta1=beta_1,
+            beta2=beta_2,
             epsilon=epsilon,
             grad=gradient,
         )

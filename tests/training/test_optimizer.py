@@ -16,12 +16,19 @@ RATE, DECAY, EPSILON, STEPS = 0.05, 0.1, 1e-3, 6
 
 @pytest.fixture(params=["fused", "portable"])
 def form(request, monkeypatch):
-    """The update as TensorFlow's one op, and as every other backend does it."""
+    """The update as TensorFlow's one op, which is seen to be asked, and as every other backend does it."""
     if request.param == "portable":
         monkeypatch.setattr(module.keras.backend, "backend", lambda: "another")
+        yield request.param
     elif keras.backend.backend() != "tensorflow":
         pytest.skip("the fused op is TensorFlow's")
-    return request.param
+    else:
+        asked, fused = [], kb.AdamW._apply_adam_tensorflow
+        monkeypatch.setattr(
+            kb.AdamW, "_apply_adam_tensorflow", lambda *args: (asked.append(args), fused(*args))[-1]
+        )
+        yield request.param
+        assert asked or "amsgrad" in request.node.name, "another form was tested than this one"
 
 
 def variables():
