@@ -2,17 +2,17 @@
 
 import importlib.util
 import os
-import platform
 from pathlib import Path
 
 # Before anything imports TensorFlow. A value given on the command line wins.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if platform.machine().lower() in ("x86_64", "amd64"):
-    # As the verbs do, whose answers tests hold against those of their own process.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import pytest
+
+from keras_bert.cli.options import prefer_onednn
+
+prefer_onednn()  # as the verbs do, whose answers tests hold against those of their own process
 
 DATA_VARIABLE = "KERAS_BERT_DATA"
 DATA_FIXTURES = {"data_folder", "minilm_folder"}

@@ -192,20 +192,25 @@ def check_outputs(values, flags_of_outputs, inputs):
 
 
 def start_tensorflow():
-    """Imports TensorFlow without its start-up chatter, and without what Keras only takes along.
-
-    On x86 its oneDNN kernels compute, unless the environment says otherwise: TensorFlow itself leaves them
-    off where a processor has no VNNI, and they are faster there, too (BUILD_NOTES, 2026-11-29).
-    """
+    """Imports TensorFlow with oneDNN, without its start-up chatter and what Keras only takes along."""
     from keras_bert.files.chatter import hidden_chatter
 
-    # Where TensorFlow runs already it has chosen, and processes started from here shall compute as it does.
-    if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    prefer_onednn()
     with hidden_chatter(), _absent("matplotlib", "pandas"):
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the search for GPUs has chatter of its own
+
+
+def prefer_onednn():
+    """Lets TensorFlow's oneDNN kernels compute on x86, unless the environment says otherwise.
+
+    TensorFlow itself leaves them off where a processor has no VNNI, and they are faster there, too
+    (BUILD_NOTES, 2026-11-29).
+    """
+    # Where TensorFlow runs already it has chosen, and processes started from here shall compute as it does.
+    if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @contextlib.contextmanager

@@ -22,10 +22,12 @@ HERE = pathlib.Path(__file__).parent
 NOTES = pathlib.Path(__file__).parents[2] / "BUILD_NOTES.md"
 # What decides over ratios more than the name does, which on a rented machine says little.
 PRODUCTS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512"}
-# On for every side that is TensorFlow's, as our verbs and README do, where TensorFlow would leave it off.
+TABLE = "| work | ours | peer | ratio (95 %) | machine, command |"
+
+# On for every side that is TensorFlow's, as our verbs and README do, where TensorFlow would leave it off;
+# `options.prefer_onednn` for environments without keras_bert.
 if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-TABLE = "| work | ours | peer | ratio (95 %) | machine, command |"
 
 
 class Side:
